@@ -1,0 +1,92 @@
+"""What the clients did: commands, connections, and where they broke the meter's rules."""
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Final
+
+# An hour at one command a second, several times over.
+_COMMANDS_KEPT: Final = 20_000
+_VIOLATIONS_KEPT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule of the meter that a client broke, and when (monotonic clock)."""
+
+    kind: str
+    detail: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line, when its first byte came and when its answer was written (monotonic)."""
+
+    received: float
+    line: str
+    answered: float | None
+
+
+@dataclass(slots=True)
+class CommandEntry:
+    """A command whose answer may still be to come."""
+
+    received: float
+    line: str
+    answered: float | None = None
+
+
+class Ledger:
+    """Everything noted about the clients of one meter."""
+
+    def __init__(self) -> None:
+        """Start with nothing noted."""
+        self._violations: deque[Violation] = deque(maxlen=_VIOLATIONS_KEPT)
+        self._entries: deque[CommandEntry] = deque(maxlen=_COMMANDS_KEPT)
+        self._kinds: Counter[str] = Counter()
+        self.commands_received = 0
+        self.commands_answered = 0
+        self.connections_opened = 0
+        self.connections_open = 0
+        self.ftp_sessions_opened = 0
+        self.last_answered: float | None = None
+
+    @property
+    def violations(self) -> list[Violation]:
+        """Return the violations, oldest first."""
+        return list(self._violations)
+
+    @property
+    def commands(self) -> list[Command]:
+        """Return the commands, oldest first."""
+        return [Command(entry.received, entry.line, entry.answered) for entry in self._entries]
+
+    def violate(self, kind: str, detail: str) -> None:
+        """Note a violation."""
+        self._violations.append(Violation(kind, detail, time.monotonic()))
+        self._kinds[kind] += 1
+
+    def received(self, line: str, at: float) -> CommandEntry:
+        """Note a command."""
+        entry = CommandEntry(at, line)
+        self._entries.append(entry)
+        self.commands_received += 1
+        return entry
+
+    def answered(self, entry: CommandEntry, at: float) -> None:
+        """Note that a command's answer was written."""
+        entry.answered = at
+        self.last_answered = at
+        self.commands_answered += 1
+
+    def report(self) -> str:
+        """Say in plain words what happened."""
+        lines = [
+            f"  commands: {self.commands_received} received, {self.commands_answered} answered",
+            f"  connections: {self.connections_opened} opened, {self.connections_open} open",
+            f"  FTP sessions: {self.ftp_sessions_opened} opened",
+            f"  violations: {self._kinds.total()}",
+        ]
+        lines += [f"    {kind}: {count}" for kind, count in sorted(self._kinds.items())]
+        return "\n".join(lines)
