@@ -1,7 +1,7 @@
 """The meter's clock, in its local time."""
 
-import re
 from datetime import UTC, datetime, timedelta
+import re
 from typing import Final
 
 TIME_FORMAT: Final = "%Y/%m/%d %H:%M:%S"

@@ -82,7 +82,7 @@ class SimulatorConfig:
     """`DOD?` lines to serve in turn in place of the sound model."""
 
     ftp_user: str = "USER"
-    ftp_password: str = "0000"  # noqa: S105 - the factory's, printed in the manual
+    ftp_password: str = "0000"
     ftp_delay: float = 0.2
     """Seconds from `FTP,On` to the service listening."""
     ftp_data_timeout: float = 60.0

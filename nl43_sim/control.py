@@ -1,12 +1,14 @@
 """The control service: one connection, one command at a time."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 import socket
 import time
-from collections.abc import Callable
-from typing import Final, override
+from typing import Final, cast, override
 
 from .commands import UNKNOWN, Reply, execute
+from .config import Prompt
 from .corruption import Corruption, Packet
 from .faults import Fault
 from .machine import Machine
@@ -117,10 +119,8 @@ class ControlService:
             return False
         if self._holder is not None:
             self._freed.clear()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), _HANDOVER)
-            except TimeoutError:
-                pass
             if self._holder is not None:
                 self.ledger.violate("second_connection", f"from {sock.getpeername()[:2]}")
                 return False
@@ -142,8 +142,7 @@ class _HeldConnection(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -181,8 +180,7 @@ class ControlConnection(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -278,6 +276,8 @@ class ControlConnection(asyncio.Protocol):
         if data is not None:
             data = corruption.values(data)
         prompt = self._service.noise.pick(self._machine.config.prompts)
+        if reply.stream is not None and prompt is Prompt.LEFT_OVER:
+            prompt = Prompt.NONE
         await self._send(corruption.answer(answer(reply.result, data, prompt)), entry)
         if reply.stream is not None:
             await self._stream(reply.stream, entry)
@@ -300,11 +300,9 @@ class ControlConnection(asyncio.Protocol):
                     await self._send(packets, entry)
                 counter += 1
                 due += _STREAM_INTERVAL
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout_at(due):
                         await self._stop_stream.wait()
-                except TimeoutError:
-                    pass
         finally:
             self._streaming = False
 

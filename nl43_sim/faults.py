@@ -93,8 +93,8 @@ class _Injected:
 class FaultSet:
     """The faults that are on."""
 
-    def __init__(self, changed: Callable[[Fault, bool], None]) -> None:
-        """Start without a fault; `changed` hears of each one that goes on or off."""
+    def __init__(self, changed: Callable[[Fault], None]) -> None:
+        """Start without a fault; `changed` hears of each one that was switched on or off."""
         self._changed = changed
         self._on: dict[Fault, _Injected] = {}
 
@@ -129,14 +129,14 @@ class FaultSet:
             loop = asyncio.get_running_loop()
             injected.timer = loop.call_later(duration, self.clear, fault)
         self._on[fault] = injected
-        self._changed(fault, True)  # noqa: FBT003
+        self._changed(fault)
 
     def clear(self, fault: Fault | None = None) -> None:
         """Switch a fault, or all, off."""
         for each in self.active() if fault is None else [fault]:
             self._stop_timer(each)
             if self._on.pop(each, None) is not None:
-                self._changed(each, False)  # noqa: FBT003
+                self._changed(each)
 
     def close(self) -> None:
         """Forget all faults without telling anybody."""

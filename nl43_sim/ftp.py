@@ -1,9 +1,9 @@
 """The FTP service: active mode only, read only."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+import socket
 from typing import Final
 
 from .card import File, Folder, split_path
@@ -61,7 +61,7 @@ class FtpService:
         session = _Session(self, reader, writer)
         try:
             await session.run()
-        except (OSError, ValueError):
+        except OSError, ValueError:
             # The client is gone, or sent a line without an end.
             pass
         finally:
@@ -313,7 +313,20 @@ def _listed_time(when: datetime, year: int) -> str:
 
 
 # Not by strftime, which follows the locale.
-_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS: Final = (
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+)
 
 _BEFORE_LOGIN: Final = {"USER", "PASS", "QUIT", "SYST", "NOOP"}
 _OUT_OF_TURN: Final = {"ABOR", "QUIT", "NOOP"}

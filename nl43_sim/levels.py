@@ -1,11 +1,11 @@
 """What a channel of the meter makes of the sound: time weighting, Leq, extremes, percentiles."""
 
-import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+import math
 from typing import Final
 
 from .sound import STEP
@@ -65,7 +65,7 @@ class ChannelLevels:
         """Have no measurement."""
         self._sums = None
 
-    def step(  # noqa: PLR0913
+    def step(
         self, energy: float, crest: float, *, time_weighting: str, steps: int, adding: bool
     ) -> None:
         """Take in one sample that stands for a number of steps."""

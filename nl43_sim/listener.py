@@ -1,14 +1,14 @@
 """A listening port that can also refuse, or let connects hang."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from enum import Enum, auto
+import socket
 from typing import Final
 
 _BACKLOG: Final = 64
 _FILLERS: Final = 3
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Door(Enum):
@@ -52,16 +52,17 @@ class Listener:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.setblocking(False)
+            sock.settimeout(0)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((self._host, self.port))
             self.port = sock.getsockname()[1]
             # Bound but not listening, a port refuses and yet stays ours.
             if self._door is not Door.REFUSING:
                 sock.listen(_BACKLOG if self._door is Door.OPEN else 0)
-        except OSError:
+        except OSError as error:
             sock.close()
-            raise
+            where = f"cannot listen on {self._host} port {self.port}"
+            raise OSError(error.errno, f"{where}: {error.strerror}") from error
         self._socket = sock
         if self._door is Door.OPEN:
             asyncio.get_running_loop().add_reader(sock, self._accept)
@@ -83,7 +84,7 @@ class Listener:
         """Fill the queue of a socket that accepts nothing: the kernel drops further connects."""
         for _ in range(_FILLERS):
             filler = socket.socket(family, socket.SOCK_STREAM)
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex((_ANY.get(self._host, self._host), self.port))
             self._fillers.append(filler)
 
@@ -95,5 +96,5 @@ class Listener:
             connection, _ = self._socket.accept()
         except OSError:
             return
-        connection.setblocking(False)
+        connection.settimeout(0)
         self._accepted(connection)

@@ -1,8 +1,8 @@
 """The meter itself, without its network: state, sound, card."""
 
-import time
 from collections.abc import Callable
 from datetime import datetime
+import time
 from typing import Final
 
 from .clock import MeterClock
@@ -285,10 +285,10 @@ class Machine:
         else:
             self._store.go_on()
 
-    def _fault_changed(self, fault: Fault, on: bool) -> None:  # noqa: FBT001
+    def _fault_changed(self, fault: Fault) -> None:
         """Do what a fault means for the meter itself."""
         if fault is Fault.WRONG_CLOCK:
-            self.clock_offset = (self.faults.seconds(fault) or 0.0) if on else 0.0
+            self.clock_offset = self.faults.seconds(fault) or 0.0
         elif fault is Fault.FULL_CARD:
             self._gate_store()
         self.fault_heard(fault)

@@ -1,8 +1,8 @@
 """The sound at the meter: a site with days, nights, traffic and hammering."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+import math
 from typing import Final
 
 from .noise import Noise

@@ -1,9 +1,9 @@
 """What the meter writes on its card."""
 
-import math
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+import math
+import struct
 from typing import Final
 
 from .card import Card, Fixed, Folder, Rows
@@ -117,13 +117,13 @@ class Store:
             if file and not isinstance(file, Folder)
             else b""
         )
-        hours, rest = divmod(seconds, 3600.0)
-        minutes, left = divmod(rest, 60.0)
+        minutes, tenths = divmod(round(seconds * 10), 600)
+        hours, minutes = divmod(minutes, 60)
+        days, hours = divmod(hours, 24)
         lines = [
             f"Address,{held.count(b'Address,') + 1}",
             f"Start Time,{started:{TIME_FORMAT}}",
-            f"Measurement Time,{int(hours) // 24:03}d "
-            f"{int(hours) % 24:02}:{int(minutes):02}:{left:04.1f}",
+            f"Measurement Time,{days:03}d {hours:02}:{minutes:02}:{tenths / 10:04.1f}",
             ",Main",
             *(f"{quantity},{level(value):>5}" for quantity, value in results.items()),
         ]

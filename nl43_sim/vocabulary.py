@@ -1,8 +1,8 @@
 """The settings a meter has, the words they take and what they are from the factory."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+import re
 from typing import Final
 
 CHANNELS: Final = ("main", "sub1", "sub2", "sub3")
