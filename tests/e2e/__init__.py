@@ -1,0 +1,1 @@
+"""The whole: a real Home Assistant in a real browser."""
