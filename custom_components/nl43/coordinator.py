@@ -1,0 +1,359 @@
+"""The single poller: one coordinator owns a meter's one connection and is its only sender."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+import contextlib
+from dataclasses import replace
+from typing import Final, override
+
+from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
+from homeassistant.const import CONF_HOST, CONF_PORT
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
+from homeassistant.util.hass_dict import HassKey
+
+from .const import (
+    CONF_FTP_PORT,
+    CONF_LIVE_INTERVAL,
+    CONF_SCAN_INTERVAL,
+    DEFAULT_LIVE_INTERVAL,
+    DEFAULT_SCAN_INTERVAL,
+    DOMAIN,
+    LOGGER,
+    ConnectionState,
+)
+from .errors import translation_key
+from .facts import Fact, Facts, MeterData, SlowQuestion, is_running
+from .rion import Meter, Priority, RefusedError, ResultError, RionError, backoff, ftp
+from .rion.connection import MAX_BACKOFF, PACE
+from .rion.vocabulary import SLEEP_MODE, SYSTEM_VERSION, TYPE, Command, OnOff
+
+# A single lost answer is everyday life on a cellular link, three in a row are an outage.
+FAILURES_TO_LOSE: Final = 3
+# Seconds between attempts at most while somebody watches, so that they see it come back.
+WATCHED_BACKOFF: Final = 5.0
+# A slow question fits between two polls if both it and the next poll keep their pace.
+SLOT: Final = 2 * PACE + 0.5
+# Otherwise it delays a live frame, which may happen only so often.
+SLOT_INTERVAL: Final = 30.0
+# Seconds between looks at the FTP port while the control port refuses: no churn there either.
+WEDGE_CHECK_INTERVAL: Final = 300.0
+
+type Nl43ConfigEntry = ConfigEntry[Nl43Coordinator]
+
+# How many watch each entry's meter: kept apart from the coordinator to outlive a reload.
+_WATCHERS: HassKey[Counter[str]] = HassKey(f"{DOMAIN}_watchers")
+
+
+def _frame_signal(entry_id: str) -> str:
+    """Return the signal that carries every frame of an entry's meter."""
+    return f"{DOMAIN}_frame_{entry_id}"
+
+
+def _watchers_signal(entry_id: str) -> str:
+    """Return the signal that says that watchers came or went."""
+    return f"{DOMAIN}_watchers_{entry_id}"
+
+
+@callback
+def async_watch(
+    hass: HomeAssistant, entry_id: str, on_frame: Callable[[MeterData], None]
+) -> CALLBACK_TYPE:
+    """Have a meter read at its live interval, and every frame handed over; also over reloads."""
+    watchers = hass.data.setdefault(_WATCHERS, Counter())
+    disconnect = async_dispatcher_connect(hass, _frame_signal(entry_id), on_frame)
+    watchers[entry_id] += 1
+    async_dispatcher_send(hass, _watchers_signal(entry_id))
+
+    @callback
+    def unwatch() -> None:
+        disconnect()
+        watchers[entry_id] -= 1
+        async_dispatcher_send(hass, _watchers_signal(entry_id))
+
+    return unwatch
+
+
+class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
+    """Polls one meter, and tells its entities when they are due.
+
+    `data` is always the newest frame; how often entities write it is another matter:
+    listeners hear of it once in a scan interval, prompt listeners of each change.
+    """
+
+    config_entry: Nl43ConfigEntry
+
+    def __init__(self, hass: HomeAssistant, entry: Nl43ConfigEntry) -> None:
+        """Prepare; nothing is sent before the first refresh."""
+        super().__init__(hass, LOGGER, config_entry=entry, name=entry.title, update_interval=None)
+        self.meter = Meter(entry.data[CONF_HOST], entry.data[CONF_PORT], serial=entry.unique_id)
+        self.model: str | None = None
+        self.firmware: str | None = None
+        self.connection = ConnectionState.CONNECTING
+        self.failures = 0
+        self._facts = Facts()
+        self._running: bool | None = None
+        self._prompt_listeners: list[CALLBACK_TYPE] = []
+        self._poller: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._started = self._ended = self._written = self._slow_asked = -MAX_BACKOFF
+        self._wedge_checked = -WEDGE_CHECK_INTERVAL
+        entry.async_on_unload(
+            async_dispatcher_connect(
+                hass, _watchers_signal(entry.entry_id), self._async_watchers_changed
+            )
+        )
+        entry.async_on_unload(
+            async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._async_entry_changed)
+        )
+        self._async_watchers_changed()
+
+    # What others see
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants every frame."""
+        watchers = self.hass.data.get(_WATCHERS)
+        return watchers is not None and watchers[self.config_entry.entry_id] > 0
+
+    @property
+    def scan_interval(self) -> float:
+        """Seconds between two writes of entity states at least."""
+        return float(self.config_entry.options.get(CONF_SCAN_INTERVAL, DEFAULT_SCAN_INTERVAL))
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one poll to the next."""
+        if not self.watched:
+            return self.scan_interval
+        live = self.config_entry.options.get(CONF_LIVE_INTERVAL, DEFAULT_LIVE_INTERVAL)
+        return min(float(live), self.scan_interval)
+
+    @callback
+    def async_add_prompt_listener(self, update: CALLBACK_TYPE) -> CALLBACK_TYPE:
+        """Have `update` called at every frame, fact and change of the connection."""
+        self._prompt_listeners.append(update)
+        return lambda: self._prompt_listeners.remove(update)
+
+    @callback
+    def async_start(self) -> None:
+        """Start polling; it ends with async_shutdown."""
+        self._poller = self.config_entry.async_create_background_task(
+            self.hass, self._run(), name=f"{DOMAIN} {self.name} poller"
+        )
+
+    async def _run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            await self._until_due()
+            try:
+                await self._poll()
+                await self._ask_slow_questions()
+            except Exception as err:  # noqa: BLE001 - a poller that dies shows old values
+                LOGGER.exception("%s: the poll failed unexpectedly", self.name)
+                await self._failed(RionError(str(err)))
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop polling and give the connection up."""
+        await super().async_shutdown()
+        if self._poller is not None:
+            self._poller.cancel()
+        await self.meter.close()
+
+    @override
+    async def _async_setup(self) -> None:
+        """Learn which meter this is, for the device page."""
+        self.model = await self._identify(TYPE)
+        self.firmware = await self._identify(SYSTEM_VERSION)
+
+    async def _identify(self, command: Command[str]) -> str | None:
+        """Return an answer that a meter may do without."""
+        try:
+            return await self.meter.ask(command, Priority.READING)
+        except RionError as err:
+            if command.name in self.meter.lacking:
+                return None
+            raise self._update_failed(err) from err
+
+    @override
+    async def _async_update_data(self) -> MeterData:
+        """Poll once, at start or because a person asked for an update."""
+        if (err := await self._poll()) and (self.data is None or self.failures >= FAILURES_TO_LOSE):
+            raise self._update_failed(err) from err
+        return self.data
+
+    def _update_failed(self, err: RionError) -> UpdateFailed:
+        """Return an error in the person's language."""
+        return UpdateFailed(
+            translation_domain=DOMAIN,
+            translation_key=translation_key(err),
+            translation_placeholders={
+                "host": self.config_entry.data[CONF_HOST],
+                "port": str(self.config_entry.data[CONF_PORT]),
+                "error": str(err),
+            },
+        )
+
+    # When
+
+    @callback
+    def _async_watchers_changed(self) -> None:
+        """Take up the new pace at once."""
+        self.meter.connection.max_backoff = self._max_backoff
+        self._wake.set()
+
+    @callback
+    def _async_entry_changed(self, change: ConfigEntryChange, entry: ConfigEntry) -> None:
+        """Take up changed options without a reload, which would cost a reconnect."""
+        if entry is self.config_entry and change is ConfigEntryChange.UPDATED:
+            self._wake.set()
+
+    @property
+    def _max_backoff(self) -> float:
+        """Seconds between two attempts at most."""
+        return WATCHED_BACKOFF if self.watched else MAX_BACKOFF
+
+    @property
+    def _next_poll(self) -> float:
+        """When the next poll is due, on the event loop's clock."""
+        if self.failures:
+            return self._ended + backoff(self.failures, self._max_backoff)
+        return self._started + self.interval
+
+    async def _until_due(self) -> None:
+        """Wait for the next poll; watchers and options may bring it forward."""
+        while (pause := self._next_poll - self.hass.loop.time()) > 0:
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    # What
+
+    async def _poll(self) -> RionError | None:
+        """Read one frame; return the error if there is none."""
+        self._started = self.hass.loop.time()
+        try:
+            reading = await self.meter.reading()
+        except RionError as err:
+            self._ended = self.hass.loop.time()
+            await self._failed(err)
+            return err
+        self._ended = self.hass.loop.time()
+        self._succeeded(
+            MeterData(
+                reading=reading,
+                at=dt_util.utcnow(),
+                facts=self._facts.current(self._ended, self.interval),
+                lacking=frozenset(self.meter.lacking),
+            )
+        )
+        return None
+
+    @callback
+    def _succeeded(self, data: MeterData) -> None:
+        """Hand a frame on."""
+        back = not self.last_update_success
+        self.failures = 0
+        self.connection = ConnectionState.CONNECTED
+        running = is_running(data.reading.main)
+        if running is not self._running:
+            self._running = running
+            self._facts.doubt_run_state()
+        self.data = data
+        self.last_update_success = True
+        if back:
+            LOGGER.warning("%s: the meter is back", self.name)
+        due = self._ended - self._written >= self.scan_interval
+        if back or due or not self.watched:
+            self._written = self._ended
+            self.async_update_listeners()
+        self._async_update_prompt_listeners()
+        async_dispatcher_send(self.hass, _frame_signal(self.config_entry.entry_id), data)
+
+    async def _failed(self, err: RionError) -> None:
+        """Count a failed poll; the third in a row is an outage."""
+        self.failures += 1
+        if self.failures < FAILURES_TO_LOSE:
+            if not self.meter.connection.is_open:
+                self.connection = ConnectionState.CONNECTING
+        else:
+            self.connection = await self._diagnose(err)
+        if self.failures == FAILURES_TO_LOSE and self.last_update_success:
+            LOGGER.warning("%s: the meter is lost: %s", self.name, err)
+            self._facts.forget_run_state()
+            self._facts.ask_all_again()
+            self._running = None
+            self.last_exception = err
+            self.last_update_success = False
+            self.async_update_listeners()
+        self._async_update_prompt_listeners()
+
+    async def _diagnose(self, err: RionError) -> ConnectionState:
+        """Return what an outage looks like from here."""
+        if isinstance(err, RefusedError):
+            return await self._refused_or_wedged()
+        if self.data is not None and self.data.get(SLEEP_MODE) is OnOff.ON:
+            return ConnectionState.ASLEEP
+        if isinstance(err, ResultError):
+            # It answers, but not with levels.
+            return ConnectionState.CONNECTED
+        return ConnectionState.UNREACHABLE
+
+    async def _refused_or_wedged(self) -> ConnectionState:
+        """Tell a wedged control port by the FTP port that still answers."""
+        now = self.hass.loop.time()
+        known = self.connection in (ConnectionState.REFUSED, ConnectionState.WEDGED)
+        if known and now - self._wedge_checked < WEDGE_CHECK_INTERVAL:
+            return self.connection
+        self._wedge_checked = now
+        data = self.config_entry.data
+        wedged = await self.hass.async_add_executor_job(
+            ftp.answers, data[CONF_HOST], data.get(CONF_FTP_PORT, ftp.PORT)
+        )
+        return ConnectionState.WEDGED if wedged else ConnectionState.REFUSED
+
+    @callback
+    def _async_update_prompt_listeners(self) -> None:
+        """Tell those who write a change at once."""
+        for update in list(self._prompt_listeners):
+            update()
+
+    async def _ask_slow_questions(self) -> None:
+        """Fill the time to the next poll; at most one question delays it, now and then."""
+        asked = False
+        while not self.failures:
+            now = self.hass.loop.time()
+            question = self._facts.due(now, self.data)
+            if question is None:
+                return
+            fits = now + SLOT <= self._next_poll
+            may_delay = not asked and (
+                self._facts.is_doubtful(question) or now - self._slow_asked >= SLOT_INTERVAL
+            )
+            if not fits and not may_delay:
+                return
+            asked = True
+            self._slow_asked = now
+            await self._ask(question)
+
+    async def _ask(self, question: SlowQuestion) -> None:
+        """Ask one slow question; what goes wrong costs this fact alone."""
+        try:
+            value = await self.meter.ask(question.command, Priority.SLOW)
+        except RionError as err:
+            LOGGER.debug("%s: %s", self.name, err)
+            self._facts.miss(question, self.hass.loop.time())
+        else:
+            now = self.hass.loop.time()
+            self._facts.learn(question, now, Fact(value, dt_util.utcnow()))
+        self.data = replace(
+            self.data,
+            facts=self._facts.current(self.hass.loop.time(), self.interval),
+            lacking=frozenset(self.meter.lacking),
+        )
+        self._async_update_prompt_listeners()

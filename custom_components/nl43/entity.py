@@ -1,0 +1,96 @@
+"""What all entities of a meter have in common."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, override
+
+from homeassistant.const import CONF_MAC
+from homeassistant.core import callback
+from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
+from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
+
+from .const import DOMAIN, MANUFACTURER
+from .coordinator import Nl43ConfigEntry, Nl43Coordinator
+from .facts import MeterData
+
+
+class Nl43Entity(CoordinatorEntity[Nl43Coordinator]):
+    """An entity of one meter."""
+
+    _attr_has_entity_name = True
+
+    def __init__(self, coordinator: Nl43Coordinator, description: EntityDescription) -> None:
+        """Take the description's key for the unique id; the device is the meter."""
+        super().__init__(coordinator)
+        self.entity_description = description
+        entry = coordinator.config_entry
+        serial = coordinator.meter.serial
+        mac = entry.data.get(CONF_MAC)
+        self._attr_unique_id = f"{serial}_{description.key}"
+        self._attr_device_info = DeviceInfo(
+            identifiers={(DOMAIN, str(serial))},
+            connections={(CONNECTION_NETWORK_MAC, mac)} if mac else set(),
+            manufacturer=MANUFACTURER,
+            model=coordinator.model,
+            name=entry.title,
+            serial_number=serial,
+            sw_version=coordinator.firmware,
+        )
+
+
+class Nl43PromptEntity(Nl43Entity):
+    """An entity that shows a change at once, between the writes of the others."""
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen to every change."""
+        await super().async_added_to_hass()
+        self._written = (self.available, self.state)
+        self.async_on_remove(
+            self.coordinator.async_add_prompt_listener(self._async_write_if_changed)
+        )
+
+    @callback
+    def _async_write_if_changed(self) -> None:
+        """Write the state if it is another one."""
+        current = (self.available, self.state)
+        if current != self._written:
+            self._written = current
+            self.async_write_ha_state()
+
+
+class _Offered(Protocol):
+    """A description that tells whether this meter has what it describes."""
+
+    @property
+    def key(self) -> str:
+        """The key of its entity."""
+
+    @property
+    def exists_fn(self) -> Callable[[MeterData], bool]:
+        """Whether the meter has it, by what is known so far."""
+
+
+@callback
+def async_add_when_offered[D: _Offered](
+    entry: Nl43ConfigEntry,
+    descriptions: Iterable[D],
+    make: Callable[[Nl43Coordinator, D], Entity],
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add each entity as soon as the meter has shown that it has what it needs."""
+    coordinator = entry.runtime_data
+    waiting = list(descriptions)
+
+    @callback
+    def add() -> None:
+        offered = [d for d in waiting if d.exists_fn(coordinator.data)]
+        if offered:
+            # A fact that meters put in different forms has one description for each.
+            keys = {description.key for description in offered}
+            waiting[:] = [d for d in waiting if d.key not in keys]
+            async_add_entities(make(coordinator, offer) for offer in offered)
+
+    add()
+    entry.async_on_unload(coordinator.async_add_listener(add))

@@ -1,0 +1,191 @@
+"""What the meter was asked beside its levels: how old an answer may be, and what is due."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+import math
+from typing import Any, Final, cast
+
+from .const import MeasurementState
+from .rion import CHANNELS, Channel, Reading
+from .rion.vocabulary import (
+    BATTERY_LEVEL,
+    CLOCK,
+    FREQUENCY_WEIGHTING,
+    MEASURE,
+    PAUSE,
+    PERCENTILE,
+    POWER_SOURCE,
+    SD_FREE,
+    SD_TOTAL,
+    SLEEP_MODE,
+    TIME_WEIGHTING,
+    Command,
+    OnOff,
+)
+
+# An answer that could not be renewed for so many of its age limits is no longer shown.
+EXPIRY: Final = 4
+# A question that stays unanswered is asked half as often each time, down to this power of two.
+MAX_STRIKES: Final = 6
+
+
+def is_running(channel: Channel) -> bool:
+    """Tell what a frame hints of the run state: stopped, all but Lp have no value."""
+    return channel.leq is not None or channel.lmax is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One answer and when it came."""
+
+    value: object
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterData:
+    """One frame, and the facts that hold beside it."""
+
+    reading: Reading
+    at: datetime
+    facts: Mapping[str, Fact]
+    lacking: frozenset[str]
+
+    def get[T](self, command: Command[T]) -> T | None:
+        """Return the meter's answer, None where there is none that is young enough."""
+        fact = self.facts.get(command.name)
+        return None if fact is None else cast("T", fact.value)
+
+    @property
+    def measurement_state(self) -> MeasurementState | None:
+        """What the meter said it is doing, None before it was asked."""
+        state, pause = self.get(MEASURE), self.get(PAUSE)
+        if state is None:
+            return None
+        if not state.measuring:
+            return MeasurementState.STOPPED
+        if pause is None and PAUSE.name not in self.lacking:
+            return None
+        return MeasurementState.PAUSED if pause is OnOff.ON else MeasurementState.MEASURING
+
+
+def _always(_data: MeterData) -> bool:
+    """Ask whatever else is known."""
+    return True
+
+
+def _while_measuring(data: MeterData) -> bool:
+    """Ask only while a measurement runs."""
+    state = data.get(MEASURE)
+    return state is not None and state.measuring
+
+
+def _in_use(channel: str) -> Callable[[MeterData], bool]:
+    """Ask only where the meter measures on a channel."""
+    return lambda data: data.reading.channel(channel).in_use
+
+
+@dataclass(frozen=True, slots=True)
+class SlowQuestion:
+    """A question, how old in seconds its answer may get, and when it makes sense."""
+
+    command: Command[Any]
+    max_age: float
+    makes_sense: Callable[[MeterData], bool] = _always
+
+
+# In the order in which they are asked at first.
+SLOW_QUESTIONS: Final = (
+    SlowQuestion(MEASURE, 30),
+    SlowQuestion(PAUSE, 30, _while_measuring),
+    *(
+        SlowQuestion(setting[channel], 3600, _in_use(channel))
+        for channel in CHANNELS
+        for setting in (FREQUENCY_WEIGHTING, TIME_WEIGHTING)
+    ),
+    *(SlowQuestion(setting, 3600) for setting in PERCENTILE.values()),
+    SlowQuestion(BATTERY_LEVEL, 600),
+    SlowQuestion(POWER_SOURCE, 600),
+    SlowQuestion(CLOCK, 600),
+    SlowQuestion(SD_FREE, 600),
+    SlowQuestion(SD_TOTAL, 3600),
+    SlowQuestion(SLEEP_MODE, 3600),
+)
+_DOUBTFUL: Final = (MEASURE.name, PAUSE.name)
+
+
+@dataclass(slots=True)
+class _Record:
+    """When a question was last asked, in vain how often, and its last answer."""
+
+    asked: float
+    answered: float = -math.inf
+    strikes: int = 0
+    doubtful: bool = False
+    fact: Fact | None = None
+
+
+@dataclass(slots=True)
+class Facts:
+    """The answers so far; times are seconds of the event loop's clock."""
+
+    _records: dict[str, _Record] = field(default_factory=dict)
+
+    def due(self, now: float, data: MeterData) -> SlowQuestion | None:
+        """Return the question that is most overdue, by its own age limit, or None."""
+        overdue = {
+            question: self._overdue(question, now)
+            for question in SLOW_QUESTIONS
+            if question.command.name not in data.lacking and question.makes_sense(data)
+        }
+        question = max(overdue, key=lambda question: overdue[question], default=None)
+        return question if question and overdue[question] >= 1 else None
+
+    def _overdue(self, question: SlowQuestion, now: float) -> float:
+        """Return the age of an answer in units of its limit."""
+        record = self._records.setdefault(question.command.name, _Record(now - question.max_age))
+        if record.doubtful:
+            return math.inf
+        return (now - record.asked) / (question.max_age * 2.0**record.strikes)
+
+    def is_doubtful(self, question: SlowQuestion) -> bool:
+        """Tell whether the answer is known to be outdated."""
+        return self._records[question.command.name].doubtful
+
+    def learn(self, question: SlowQuestion, now: float, fact: Fact) -> None:
+        """Keep an answer."""
+        self._records[question.command.name] = _Record(now, answered=now, fact=fact)
+
+    def miss(self, question: SlowQuestion, now: float) -> None:
+        """Note that a question was asked in vain."""
+        record = self._records[question.command.name]
+        record.asked = now
+        record.doubtful = False
+        record.strikes = min(record.strikes + 1, MAX_STRIKES)
+
+    def doubt_run_state(self) -> None:
+        """Have the run state asked at once."""
+        for name in _DOUBTFUL:
+            self._records.setdefault(name, _Record(-math.inf)).doubtful = True
+
+    def forget_run_state(self) -> None:
+        """Drop the run state: what happens to a lost meter is not known."""
+        for name in _DOUBTFUL:
+            self._records.pop(name, None)
+
+    def ask_all_again(self) -> None:
+        """Have everything asked again: much can happen to a meter that was lost."""
+        for record in self._records.values():
+            record.asked = -math.inf
+            record.strikes = 0
+
+    def current(self, now: float, interval: float) -> dict[str, Fact]:
+        """Return the answers that are young enough when asked every `interval` s."""
+        return {
+            question.command.name: record.fact
+            for question in SLOW_QUESTIONS
+            if (record := self._records.get(question.command.name))
+            and record.fact
+            and now - record.answered <= EXPIRY * max(question.max_age, interval)
+        }

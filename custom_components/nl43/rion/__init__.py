@@ -1,0 +1,51 @@
+"""Rion NL-43/NL-53 sound level meters over TCP: the standard library, nothing else."""
+
+from .connection import Exchange, Priority, backoff
+from .dod import CHANNELS, QUANTITIES, Channel, Reading
+from .errors import (
+    ClosedError,
+    CommandError,
+    DesyncError,
+    FtpDataError,
+    FtpError,
+    FtpLoginError,
+    FtpUnreachableError,
+    NoAnswerError,
+    ParameterError,
+    RefusedError,
+    ResultError,
+    RionError,
+    SpecificationError,
+    StateError,
+    UnreachableError,
+    WrongMeterError,
+)
+from .meter import PORT, Meter
+
+__all__ = [
+    "CHANNELS",
+    "PORT",
+    "QUANTITIES",
+    "Channel",
+    "ClosedError",
+    "CommandError",
+    "DesyncError",
+    "Exchange",
+    "FtpDataError",
+    "FtpError",
+    "FtpLoginError",
+    "FtpUnreachableError",
+    "Meter",
+    "NoAnswerError",
+    "ParameterError",
+    "Priority",
+    "Reading",
+    "RefusedError",
+    "ResultError",
+    "RionError",
+    "SpecificationError",
+    "StateError",
+    "UnreachableError",
+    "WrongMeterError",
+    "backoff",
+]

@@ -1,0 +1,501 @@
+"""The one connection to a meter: one command at a time, in order of who asks, at its pace.
+
+Facts of the field: the meter takes one connection, wants 1.0 s of rest after each answer, and
+stops listening for good when it is connected to over and over. So the socket is kept as long
+as it lives, and after a loss the next connect waits for a growing backoff.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+import contextlib
+from dataclasses import dataclass, field
+from enum import IntEnum
+import heapq
+import itertools
+import socket
+from typing import Any, Final, cast
+
+from .errors import (
+    ClosedError,
+    DesyncError,
+    NoAnswerError,
+    RefusedError,
+    ResultError,
+    RionError,
+    UnreachableError,
+)
+from .protocol import SUBSTITUTE, LineDecoder, check_result, encode, is_result
+
+# The guide: the next command at least 1 s after the answer.
+PACE: Final = 1.0
+# The guide: answers within 3 s; the rest is for a slow cellular link.
+ANSWER_TIMEOUT: Final = 5.0
+# Below the 10 s after which Home Assistant complains of a slow start.
+CONNECT_TIMEOUT: Final = 8.0
+# A second answer glued to the first shows within this time; the pace hides the wait.
+SETTLE: Final = 0.1
+# A stream sends a line every 100 ms: after so long without one it has stopped.
+STILL: Final = 0.5
+# Lines without a result code that may come before the answer's own.
+MAX_STRAY_LINES: Final = 8
+# Lines kept while nobody reads them: more than fit an answer, so that a flood costs no memory.
+MAX_WAITING_LINES: Final = 32
+MAX_BACKOFF: Final = 60.0
+KEEPALIVE_IDLE: Final = 15
+KEEPALIVE_INTERVAL: Final = 10
+KEEPALIVE_PROBES: Final = 3
+HISTORY: Final = 60
+
+
+class Priority(IntEnum):
+    """Who goes first: a person's command, the live reading, a slow question."""
+
+    PERSON = 0
+    READING = 1
+    SLOW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One command and what came of it, raw, for diagnostics and fixtures."""
+
+    command: str
+    lines: tuple[str, ...]
+    seconds: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One command waiting for its turn; `parse` is None for a setting."""
+
+    command: str
+    parse: Callable[[str], Any] | None
+    stream: bool
+    priority: Priority
+    answer: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What is asked first on each new socket; a parse that raises closes it again."""
+
+    request: str
+    parse: Callable[[str], Any]
+
+
+def backoff(failures: int, limit: float = MAX_BACKOFF) -> float:
+    """Return how many seconds to wait after so many failures in a row: 1, 2, 4 ... limit."""
+    return min(2.0 ** min(failures - 1, 10), limit)
+
+
+class _Link(asyncio.Protocol):
+    """One socket's life: lines in, bytes out, when the last byte came."""
+
+    def __init__(self) -> None:
+        """Start with nothing received."""
+        self._loop = asyncio.get_running_loop()
+        self._decoder = LineDecoder()
+        self._lines: deque[str] = deque(maxlen=MAX_WAITING_LINES)
+        self._broken: DesyncError | None = None
+        self._news = asyncio.Event()
+        self._transport: asyncio.Transport | None = None
+        self.arrived = 0.0
+        self.received: list[str] = []
+        self.closed = self._loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Switch the OS keepalive on: a dead cellular link is noticed without traffic."""
+        self._transport = cast("asyncio.Transport", transport)
+        sock: socket.socket = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # macOS names the idle time otherwise.
+        idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
+        for option, value in (
+            (idle, KEEPALIVE_IDLE),
+            (getattr(socket, "TCP_KEEPINTVL", None), KEEPALIVE_INTERVAL),
+            (getattr(socket, "TCP_KEEPCNT", None), KEEPALIVE_PROBES),
+        ):
+            if option is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came, and when."""
+        self.arrived = self._loop.time()
+        try:
+            lines = self._decoder.feed(data)
+        except DesyncError as err:
+            self._broken = err
+        else:
+            self._lines.extend(lines)
+        self._news.set()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Wake whoever waits for a line."""
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._news.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the socket is open."""
+        return not self.closed.done()
+
+    def send(self, data: bytes) -> None:
+        """Drop what is waiting and write: left-overs must not pass for the answer."""
+        self.drain()
+        self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Write without dropping anything."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def drain(self) -> None:
+        """Forget all that has been received."""
+        self._decoder.clear()
+        self._lines.clear()
+        self._broken = None
+        self.received = []
+        self._news.clear()
+
+    def leftover(self) -> bool:
+        """Tell whether lines are waiting that nobody asked for."""
+        return bool(self._lines) or self._broken is not None
+
+    async def line(self, deadline: float) -> str:
+        """Return the next line; NoAnswerError, ClosedError or DesyncError if none comes."""
+        while not self._lines:
+            if self._broken is not None:
+                raise self._broken
+            if not self.alive:
+                msg = "the meter closed the connection"
+                raise ClosedError(msg)
+            self._news.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._news.wait()
+            except TimeoutError:
+                msg = "no answer in time"
+                raise NoAnswerError(msg) from None
+        line = self._lines.popleft()
+        self.received.append(line)
+        return line
+
+    async def quiet(self, deadline: float) -> None:
+        """Return when nothing comes any more; NoAnswerError if it never stops."""
+        while self._loop.time() < deadline:
+            self._decoder.clear()
+            self._lines.clear()
+            self._news.clear()
+            try:
+                async with asyncio.timeout(STILL):
+                    await self._news.wait()
+            except TimeoutError:
+                return
+        msg = "the stream did not stop"
+        raise NoAnswerError(msg)
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a connection has done since it was made."""
+
+    connects: int = 0
+    commands: int = 0
+    errors: int = 0
+    last: dict[str, Exchange] = field(default_factory=dict)
+    recent: deque[Exchange] = field(default_factory=lambda: deque(maxlen=HISTORY))
+
+    def add(self, exchange: Exchange) -> None:
+        """Count an exchange, and keep it as the last of its command."""
+        self.commands += 1
+        self.errors += exchange.error is not None
+        name = exchange.command.partition(",")[0]
+        self.last[name] = exchange
+        self.recent.append(exchange)
+
+
+class Connection:
+    """A queue of commands before one kept socket.
+
+    One task owns the socket and does one command after the other, so a caller that is
+    cancelled leaves the connection in step: its answer is still read, and thrown away.
+    """
+
+    def __init__(self, host: str, port: int, *, greeting: Greeting | None = None) -> None:
+        """Prepare; the socket is opened by the first command."""
+        self._host = host
+        self._port = port
+        self._greeting = greeting
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[tuple[int, int, _Job]] = []
+        self._order = itertools.count()
+        self._changed = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._link: _Link | None = None
+        self._rest_since = -PACE
+        self._losses = 0
+        self._lost_at = 0.0
+        self._lost_by: RionError | None = None
+        self._desyncs = 0
+        self._max_backoff = MAX_BACKOFF
+        self._closed = False
+        self.statistics = Statistics()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the socket is open now."""
+        return self._link is not None and self._link.alive
+
+    @property
+    def max_backoff(self) -> float:
+        """Longest wait in seconds before a reconnect; a shorter one counts at once."""
+        return self._max_backoff
+
+    @max_backoff.setter
+    def max_backoff(self, seconds: float) -> None:
+        self._max_backoff = seconds
+        self._changed.set()
+
+    async def ask[T](
+        self,
+        request: str,
+        parse: Callable[[str], T],
+        priority: Priority,
+        *,
+        stream: bool = False,
+    ) -> T:
+        """Send a request and return what `parse` makes of its data line.
+
+        `stream`: the meter sends lines until told to stop; the first one is taken.
+        """
+        answer = await self._submit(request, parse, priority, stream=stream)
+        return cast("T", answer)
+
+    async def tell(self, setting: str, priority: Priority) -> None:
+        """Send a setting, once, and return when the meter says done."""
+        await self._submit(setting, None, priority)
+
+    async def close(self) -> None:
+        """Close the socket, and end every waiting command with ClosedError."""
+        self._closed = True
+        link = self._link
+        if self._worker is not None:
+            self._worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._worker
+        for _, _, job in self._queue:
+            if not job.answer.done():
+                job.answer.set_exception(ClosedError("this connection is closed"))
+        self._queue.clear()
+        if link is not None:
+            link.close()
+            await link.closed
+
+    async def _submit(
+        self,
+        command: str,
+        parse: Callable[[str], Any] | None,
+        priority: Priority,
+        *,
+        stream: bool = False,
+    ) -> object:
+        """Queue a command and wait for its answer."""
+        if self._closed:
+            msg = "this connection is closed"
+            raise ClosedError(msg)
+        encode(command)
+        if priority is Priority.PERSON and self._lost_by and self._losses > 1:
+            # A person is told at once, not after a long backoff, and nothing was sent.
+            raise self._lost_by
+        job = _Job(command, parse, stream, priority, self._loop.create_future())
+        heapq.heappush(self._queue, (priority, next(self._order), job))
+        self._changed.set()
+        if self._worker is None:
+            self._worker = self._loop.create_task(self._work())
+        return await job.answer
+
+    async def _work(self) -> None:
+        """Serve the queue until closed."""
+        while True:
+            await self._until_ready()
+            _, _, job = heapq.heappop(self._queue)
+            if job.answer.cancelled():
+                continue
+            try:
+                answer = await self._serve(job)
+            except RionError as err:
+                if not job.answer.done():
+                    job.answer.set_exception(err)
+            except BaseException:
+                if not job.answer.done():
+                    job.answer.set_exception(ClosedError("given up while in flight"))
+                raise
+            else:
+                if not job.answer.done():
+                    job.answer.set_result(answer)
+
+    async def _until_ready(self) -> None:
+        """Return when a command waits and the meter may be spoken to."""
+        while True:
+            self._changed.clear()
+            pause = self._ready_at() - self._loop.time() if self._queue else None
+            if pause is not None and pause <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+
+    def _ready_at(self) -> float:
+        """Return when the next command may be sent, or the next connect be tried."""
+        ready = self._rest_since + PACE
+        if self._link is not None and not self._link.alive:
+            self._lose(ClosedError("the meter closed the connection"))
+        if self._link is None and self._losses:
+            reconnect = self._lost_at + backoff(self._losses, self._max_backoff)
+            ready = max(ready, reconnect)
+        return ready
+
+    async def _serve(self, job: _Job) -> object:
+        """Do one command, on a new socket where there is none."""
+        if self._link is None:
+            try:
+                self._link = await self._open()
+            except RionError as err:
+                self._lose(err)
+                raise
+        try:
+            answer = await self._transact(self._link, job)
+        except ResultError:
+            self._in_step()
+            raise
+        except DesyncError as err:
+            self._desyncs += 1
+            if self._desyncs > 1:
+                # Draining before this command did not help.
+                self._lose(err)
+            raise
+        except RionError as err:
+            self._lose(err)
+            raise
+        except BaseException:
+            # Cancelled in mid-answer by close(): nobody may ask on this socket again.
+            self._lose(ClosedError("given up while in flight"))
+            raise
+        self._in_step()
+        return answer
+
+    async def _open(self) -> _Link:
+        """Return a new socket that has been greeted."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                _, link = await self._loop.create_connection(_Link, self._host, self._port)
+        except ConnectionRefusedError as err:
+            msg = "the connection was refused"
+            raise RefusedError(msg) from err
+        except TimeoutError as err:
+            msg = "no connection in time"
+            raise UnreachableError(msg) from err
+        except (OSError, UnicodeError) as err:
+            msg = f"no connection: {err}"
+            raise UnreachableError(msg) from err
+        self.statistics.connects += 1
+        if (greeting := self._greeting) is not None:
+            hello = _Job(
+                greeting.request,
+                greeting.parse,
+                stream=False,
+                priority=Priority.SLOW,
+                answer=self._loop.create_future(),
+            )
+            try:
+                await self._transact(link, hello)
+                await self._rest()
+            except BaseException:
+                link.close()
+                raise
+        return link
+
+    async def _rest(self) -> None:
+        """Let the pace pass."""
+        while (pause := self._rest_since + PACE - self._loop.time()) > 0:  # noqa: ASYNC110 - for time alone
+            await asyncio.sleep(pause)
+
+    async def _transact(self, link: _Link, job: _Job) -> object:
+        """Send one command, return its answer, and keep the exchange for diagnostics."""
+        started = self._loop.time()
+        error: RionError | None = None
+        try:
+            link.send(encode(job.command))
+            return await self._answer(link, job, started + ANSWER_TIMEOUT)
+        except RionError as err:
+            error = err
+            raise
+        finally:
+            ended = self._loop.time()
+            if link.arrived > started and (error is None or isinstance(error, ResultError)):
+                ended = link.arrived
+            self._rest_since = ended
+            self.statistics.add(
+                Exchange(
+                    job.command,
+                    tuple(link.received),
+                    round(ended - started, 4),
+                    None if error is None else f"{type(error).__name__}: {error}",
+                )
+            )
+
+    @classmethod
+    async def _answer(cls, link: _Link, job: _Job, deadline: float) -> object:
+        """Read one answer, and see that nothing else came with it."""
+        try:
+            for _ in range(MAX_STRAY_LINES):
+                line = await link.line(deadline)
+                if is_result(line):
+                    break
+            else:
+                msg = f"no result code in the answer to {job.command!r}"
+                raise DesyncError(msg)
+            check_result(line, job.command)
+            answer = job.parse and job.parse(await link.line(deadline))
+        except ResultError:
+            await cls._settle(link, job)
+            raise
+        if job.stream:
+            link.write(SUBSTITUTE)
+            await link.quiet(deadline)
+        else:
+            await cls._settle(link, job)
+        return answer
+
+    @staticmethod
+    async def _settle(link: _Link, job: _Job) -> None:
+        """Raise DesyncError if a second answer came: which one was meant, nobody knows."""
+        if job.priority is not Priority.READING:
+            await asyncio.sleep(SETTLE)
+        if link.leftover():
+            msg = f"more than one answer to {job.command!r}"
+            raise DesyncError(msg)
+
+    def _in_step(self) -> None:
+        """Note that command and answer fitted."""
+        self._desyncs = 0
+        self._losses = 0
+        self._lost_by = None
+
+    def _lose(self, error: RionError) -> None:
+        """Close the socket, if there is one, and start the backoff."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        self._desyncs = 0
+        self._losses += 1
+        self._lost_at = self._loop.time()
+        self._lost_by = error

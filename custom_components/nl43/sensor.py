@@ -1,0 +1,324 @@
+"""Sensors: the levels, what the meter is doing, and how it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, override
+
+from homeassistant.components.sensor import (
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.const import (
+    PERCENTAGE,
+    EntityCategory,
+    UnitOfInformation,
+    UnitOfSoundPressure,
+    UnitOfTime,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.typing import StateType
+from homeassistant.util import dt as dt_util
+
+from .const import ConnectionState, MeasurementState
+from .coordinator import Nl43ConfigEntry, Nl43Coordinator
+from .entity import Nl43Entity, Nl43PromptEntity, async_add_when_offered
+from .facts import MeterData
+from .rion import CHANNELS, QUANTITIES, Channel
+from .rion.vocabulary import (
+    BATTERY_LEVEL,
+    CLOCK,
+    FREQUENCY_WEIGHTING,
+    PERCENTILE,
+    POWER_SOURCE,
+    SD_FREE,
+    SD_TOTAL,
+    TIME_WEIGHTING,
+    BatteryLevel,
+    FrequencyWeighting,
+    PowerSource,
+    TimeWeighting,
+)
+
+PARALLEL_UPDATES: Final = 0
+
+# What most reports are made of; everything else is a click away.
+_ENABLED_LEVELS: Final = ("lp", "leq", "lmax", "lmin", "lpeak", "ln1", "ln2")
+# Only these depend on the exponential time weighting (IEC 61672-1, 3.8 ff.).
+_TIME_WEIGHTED: Final = ("lp", "lmax", "lmin", *PERCENTILE)
+# The meter's clock shows whole seconds: on average half a second has passed since.
+_CLOCK_RESOLUTION: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nl43LevelDescription(SensorEntityDescription):
+    """One quantity of one channel."""
+
+    channel: str
+    quantity: str
+    device_class: SensorDeviceClass | None = SensorDeviceClass.SOUND_PRESSURE
+    state_class: SensorStateClass | None = SensorStateClass.MEASUREMENT
+    native_unit_of_measurement: str | None = UnitOfSoundPressure.DECIBEL
+    suggested_display_precision: int | None = 1
+
+    def exists_fn(self, data: MeterData) -> bool:
+        """Offer the sub channels that are in use, and the main one always."""
+        return self.channel == "main" or self.channel_of(data).in_use
+
+    def channel_of(self, data: MeterData) -> Channel:
+        """Return the channel's part of a frame."""
+        return data.reading.channel(self.channel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nl43FactDescription(SensorEntityDescription):
+    """A fact that the meter was asked for."""
+
+    entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
+    value_fn: Callable[[MeterData], StateType]
+    exists_fn: Callable[[MeterData], bool]
+
+
+def _level(channel: str, quantity: str) -> Nl43LevelDescription:
+    """Describe one level."""
+    main = channel == "main"
+    number = channel.removeprefix("sub")
+    return Nl43LevelDescription(
+        key=quantity if main else f"{channel}_{quantity}",
+        translation_key=quantity if main else f"sub_{quantity}",
+        translation_placeholders=None if main else {"channel": number},
+        entity_registry_enabled_default=main and quantity in _ENABLED_LEVELS,
+        channel=channel,
+        quantity=quantity,
+    )
+
+
+LEVELS: Final = tuple(_level(channel, quantity) for channel in CHANNELS for quantity in QUANTITIES)
+
+
+def _battery_percentage(data: MeterData) -> float | None:
+    """Return the battery level where the meter gives a number."""
+    level = data.get(BATTERY_LEVEL)
+    return level if isinstance(level, float) else None
+
+
+def _battery_word(data: MeterData) -> str | None:
+    """Return the battery level where the meter gives a word."""
+    level = data.get(BATTERY_LEVEL)
+    return level.name.lower() if isinstance(level, BatteryLevel) else None
+
+
+def _power_source(data: MeterData) -> str | None:
+    """Return what the meter runs on."""
+    source = data.get(POWER_SOURCE)
+    return None if source is None else source.name.lower()
+
+
+def _sd_free_percentage(data: MeterData) -> float | None:
+    """Return the free part of the card."""
+    free, total = data.get(SD_FREE), data.get(SD_TOTAL)
+    return None if free is None or not total else 100 * free / total
+
+
+def _clock_offset(data: MeterData) -> int | None:
+    """Return how many seconds the meter's clock is ahead of the site's local time."""
+    if (fact := data.facts.get(CLOCK.name)) is None or (clock := data.get(CLOCK)) is None:
+        return None
+    local = dt_util.as_local(fact.at).replace(tzinfo=None)
+    return round((clock + _CLOCK_RESOLUTION / 2 - local).total_seconds())
+
+
+FACTS: Final = (
+    Nl43FactDescription(
+        key="battery_level",
+        device_class=SensorDeviceClass.BATTERY,
+        native_unit_of_measurement=PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=_battery_percentage,
+        exists_fn=lambda data: _battery_percentage(data) is not None,
+    ),
+    Nl43FactDescription(
+        key="battery_level",
+        translation_key="battery_level",
+        device_class=SensorDeviceClass.ENUM,
+        options=[level.name.lower() for level in BatteryLevel],
+        value_fn=_battery_word,
+        exists_fn=lambda data: _battery_word(data) is not None,
+    ),
+    Nl43FactDescription(
+        key="power_source",
+        translation_key="power_source",
+        device_class=SensorDeviceClass.ENUM,
+        options=[source.name.lower() for source in PowerSource],
+        value_fn=_power_source,
+        exists_fn=lambda data: _power_source(data) is not None,
+    ),
+    Nl43FactDescription(
+        key="sd_free",
+        translation_key="sd_free",
+        device_class=SensorDeviceClass.DATA_SIZE,
+        native_unit_of_measurement=UnitOfInformation.MEGABYTES,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        value_fn=lambda data: data.get(SD_FREE),
+        exists_fn=lambda data: data.get(SD_FREE) is not None,
+    ),
+    Nl43FactDescription(
+        key="sd_free_percentage",
+        translation_key="sd_free_percentage",
+        native_unit_of_measurement=PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        value_fn=_sd_free_percentage,
+        exists_fn=lambda data: _sd_free_percentage(data) is not None,
+    ),
+    Nl43FactDescription(
+        key="frequency_weighting",
+        translation_key="frequency_weighting",
+        device_class=SensorDeviceClass.ENUM,
+        options=[weighting.value for weighting in FrequencyWeighting],
+        value_fn=lambda data: data.get(FREQUENCY_WEIGHTING["main"]),
+        exists_fn=lambda data: data.get(FREQUENCY_WEIGHTING["main"]) is not None,
+    ),
+    Nl43FactDescription(
+        key="time_weighting",
+        translation_key="time_weighting",
+        device_class=SensorDeviceClass.ENUM,
+        options=[weighting.value for weighting in TimeWeighting],
+        value_fn=lambda data: data.get(TIME_WEIGHTING["main"]),
+        exists_fn=lambda data: data.get(TIME_WEIGHTING["main"]) is not None,
+    ),
+    Nl43FactDescription(
+        key="clock_offset",
+        translation_key="clock_offset",
+        native_unit_of_measurement=UnitOfTime.SECONDS,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        value_fn=_clock_offset,
+        exists_fn=lambda data: _clock_offset(data) is not None,
+    ),
+)
+
+MEASUREMENT_STATE: Final = SensorEntityDescription(
+    key="measurement_state",
+    translation_key="measurement_state",
+    device_class=SensorDeviceClass.ENUM,
+    options=[state.value for state in MeasurementState],
+)
+CONNECTION: Final = SensorEntityDescription(
+    key="connection",
+    translation_key="connection",
+    device_class=SensorDeviceClass.ENUM,
+    entity_category=EntityCategory.DIAGNOSTIC,
+    options=[state.value for state in ConnectionState],
+)
+
+
+async def async_setup_entry(
+    _hass: HomeAssistant,
+    entry: Nl43ConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the sensors of one meter."""
+    coordinator = entry.runtime_data
+    async_add_entities(
+        (
+            Nl43MeasurementState(coordinator, MEASUREMENT_STATE),
+            Nl43Connection(coordinator, CONNECTION),
+        )
+    )
+    async_add_when_offered(entry, LEVELS, _make_level, async_add_entities)
+    async_add_when_offered(entry, FACTS, Nl43Fact, async_add_entities)
+
+
+class Nl43Level(Nl43Entity, SensorEntity):
+    """A level in dB, with what a reader must know about it."""
+
+    entity_description: Nl43LevelDescription
+
+    @property
+    @override
+    def native_value(self) -> float | None:
+        """Return the level as sent; the meter's `-.-` is unknown."""
+        description = self.entity_description
+        return description.channel_of(self.coordinator.data).level(description.quantity)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """Return the weightings and whether the level is valid for a report."""
+        description, data = self.entity_description, self.coordinator.data
+        channel = description.channel_of(data)
+        attributes: dict[str, Any] = {
+            "frequency_weighting": data.get(FREQUENCY_WEIGHTING[description.channel])
+        }
+        if description.quantity in _TIME_WEIGHTED:
+            attributes["time_weighting"] = data.get(TIME_WEIGHTING[description.channel])
+        if description.quantity in PERCENTILE:
+            attributes["percentile"] = data.get(PERCENTILE[description.quantity])
+        return attributes | {"over": channel.over, "under": channel.under}
+
+
+class Nl43PercentileLevel(Nl43Level):
+    """A percentile level; which one its slot holds is part of its name."""
+
+    @property
+    @override
+    def name(self) -> str:
+        """Return the slot, and the percentile as soon as the meter has told it."""
+        slot = self.suggested_object_id
+        percentile = self.coordinator.data.get(PERCENTILE[self.entity_description.quantity])
+        return slot if percentile is None else f"{slot} (L{percentile:g})"
+
+    @property
+    @override
+    def suggested_object_id(self) -> str:
+        """Return the slot alone: the entity keeps its id when the percentile changes."""
+        return str(super().name)
+
+
+def _make_level(coordinator: Nl43Coordinator, description: Nl43LevelDescription) -> Nl43Level:
+    """Return the entity of a level."""
+    kind = Nl43PercentileLevel if description.quantity in PERCENTILE else Nl43Level
+    return kind(coordinator, description)
+
+
+class Nl43Fact(Nl43Entity, SensorEntity):
+    """A fact about the meter."""
+
+    entity_description: Nl43FactDescription
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        """Return the last answer, unknown once it is too old."""
+        return self.entity_description.value_fn(self.coordinator.data)
+
+
+class Nl43MeasurementState(Nl43PromptEntity, SensorEntity):
+    """Whether the meter measures."""
+
+    @property
+    @override
+    def native_value(self) -> MeasurementState | None:
+        """Return the confirmed state."""
+        return self.coordinator.data.measurement_state
+
+
+class Nl43Connection(Nl43PromptEntity, SensorEntity):
+    """What is known of the connection; there is always something to say about it."""
+
+    @property
+    @override
+    def native_value(self) -> ConnectionState:
+        """Return the poller's verdict."""
+        return self.coordinator.connection
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Stay available when the meter is not."""
+        return True
