@@ -2,8 +2,8 @@
 
 from .config import Asleep, Prompt, SimulatorConfig
 from .faults import FAULTS, Fault
+from .ledger import Command, Violation
 from .meter import SimulatedMeter
-from .violations import Command, Violation
 
 __all__ = [
     "FAULTS",

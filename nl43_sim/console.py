@@ -51,7 +51,7 @@ class Console:
 
     def _fault(self, rest: str) -> str:
         """Switch a fault on."""
-        name, *numbers = rest.split()
+        name, *numbers = rest.split() or [""]
         fault = Fault(name)
         seconds, duration = [*(float(number) for number in numbers), None, None][:2]
         for meter in self._meters:

@@ -11,9 +11,9 @@ from .commands import UNKNOWN, Reply, execute
 from .config import Prompt
 from .corruption import Corruption, Packet
 from .faults import Fault
+from .ledger import CommandEntry, Ledger
 from .machine import Machine
 from .noise import Noise
-from .violations import CommandEntry, Ledger
 from .wire import answer
 
 _LINE_LIMIT: Final = 256
@@ -44,7 +44,8 @@ class ControlService:
 
     def accept(self, sock: socket.socket) -> None:
         """Take a connection from the listener."""
-        task = asyncio.get_running_loop().create_task(self._admit(sock))
+        # Started at once: a task cancelled before its first step would not close the socket.
+        task = asyncio.get_running_loop().create_task(self._admit(sock), eager_start=True)
         self._admissions.add(task)
         task.add_done_callback(self._admissions.discard)
 
@@ -98,20 +99,20 @@ class ControlService:
 
     async def _admit(self, sock: socket.socket) -> None:
         """Give a connection the slot, or hold it."""
-        loop = asyncio.get_running_loop()
+        self.ledger.connections_opened += 1
         try:
-            self.ledger.connections_opened += 1
             free = await self._slot_is_free(sock)
-            protocol = ControlConnection(self) if free else _HeldConnection(self)
-            if isinstance(protocol, ControlConnection):
-                self._holder = protocol
-            else:
-                self._held.add(protocol)
-            self.ledger.connections_open += 1
-            await loop.connect_accepted_socket(lambda: protocol, sock)
         except asyncio.CancelledError:
             sock.close()
             raise
+        protocol: ControlConnection | _HeldConnection
+        if free:
+            protocol = self._holder = ControlConnection(self)
+        else:
+            protocol = _HeldConnection(self)
+            self._held.add(protocol)
+        self.ledger.connections_open += 1
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
 
     async def _slot_is_free(self, sock: socket.socket) -> bool:
         """Tell whether a connection may have the slot; note it if it should not have come."""
@@ -130,19 +131,32 @@ class ControlService:
         return True
 
 
-class _HeldConnection(asyncio.Protocol):
-    """A connection that is accepted and never answered."""
+class _Connection(asyncio.Protocol):
+    """A connection that can be cut and whose end can be waited for."""
 
     def __init__(self, service: ControlService) -> None:
-        """Wait in vain."""
+        """Belong to a service."""
         self._service = service
         self._transport: asyncio.Transport | None = None
+        self._cut = False
         self.lost = asyncio.Event()
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        if self._cut:
+            self._transport.abort()
+
+    def cut(self) -> None:
+        """Close the connection at once, or as soon as it is there."""
+        self._cut = True
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class _HeldConnection(_Connection):
+    """A connection that is accepted and never answered."""
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -150,21 +164,15 @@ class _HeldConnection(asyncio.Protocol):
         self._service.held_released(self)
         self.lost.set()
 
-    def cut(self) -> None:
-        """Close the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
-
-class ControlConnection(asyncio.Protocol):
+class ControlConnection(_Connection):
     """The connection that holds the slot."""
 
     def __init__(self, service: ControlService) -> None:
         """Begin with nothing received."""
-        self._service = service
+        super().__init__(service)
         self._machine = service.machine
         self._ledger = service.ledger
-        self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._began = 0.0
         self._heard = 0.0
@@ -175,12 +183,6 @@ class ControlConnection(asyncio.Protocol):
         self._streaming = False
         self._stop_stream = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._serve())
-        self.lost = asyncio.Event()
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport."""
-        self._transport = cast("asyncio.Transport", transport)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -212,11 +214,6 @@ class ControlConnection(asyncio.Protocol):
         self._task.cancel()
         self._service.released(self, self._task)
         self.lost.set()
-
-    def cut(self) -> None:
-        """Close the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def freeze(self, *, on: bool) -> None:
         """Stop or go on reading."""
@@ -261,11 +258,11 @@ class ControlConnection(asyncio.Protocol):
         while True:
             entry, raw = await self._waiting.get()
             faults = self._machine.faults
-            if Fault.GONE in faults or faults.strike(Fault.SILENCE):
-                continue
-            slow = faults.seconds(Fault.SLOW) if faults.strike(Fault.SLOW) else None
+            slow = faults.seconds(Fault.SLOW)
+            faults.strike(Fault.SLOW)
             await asyncio.sleep(self._machine.config.latency if slow is None else slow)
-            await self._answer(entry, raw)
+            if Fault.GONE not in faults and not faults.strike(Fault.SILENCE):
+                await self._answer(entry, raw)
 
     async def _answer(self, entry: CommandEntry, raw: bytes) -> None:
         """Answer a command."""

@@ -12,6 +12,8 @@ _BAD_WORDS: Final = ("nan", "1e3", "1_0.5", "0x1F", "--.-", "inf", "", "+-4.0", 
 _OVERLONG: Final = 100_000
 _LARGEST_PACKET: Final = 7
 _DOD_FIELDS: Final = 64
+_MAIN_FIELDS: Final = 16
+_SHORT_FRAMES: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,11 @@ class Corruption:
         fields = data.split(",")
         if len(fields) < _DOD_FIELDS:
             return self._noise.pick(_BAD_WORDS)
-        if self._noise.draw() < 0.25:  # noqa: PLR2004
+        if self._noise.draw() < _SHORT_FRAMES:
             return ",".join(fields[: 1 + int(self._noise.draw() * (_DOD_FIELDS - 2))])
-        # Never the last channels only: what a client shows must be hit.
+        # In the main channel: what a client shows must be hit.
         for _ in range(1 + int(self._noise.draw() * 4)):
-            fields[int(self._noise.draw() * 16)] = self._noise.pick(_BAD_WORDS)
+            fields[int(self._noise.draw() * _MAIN_FIELDS)] = self._noise.pick(_BAD_WORDS)
         return ",".join(fields)
 
     def answer(self, whole: bytes) -> list[Packet]:

@@ -8,12 +8,14 @@ from typing import Final
 
 from .card import File, Folder, split_path
 from .faults import Fault
+from .ledger import Ledger
 from .machine import Machine
-from .violations import Ledger
 
 _LINE_LIMIT: Final = 1024
 _CHUNK: Final = 65_536
-_IP_FIELDS: Final = 6
+_PORT_FIELDS: Final = 6
+_EPRT_FIELDS: Final = 5
+_HIGHEST_PORT: Final = 65_535
 
 type _Verb = Callable[["_Session", str], Awaitable[None]]
 
@@ -32,7 +34,8 @@ class FtpService:
     def accept(self, sock: socket.socket) -> None:
         """Take a connection from the listener."""
         self._ledger.ftp_sessions_opened += 1
-        task = asyncio.get_running_loop().create_task(self._serve(sock))
+        # Started at once: a task cancelled before its first step would not close the socket.
+        task = asyncio.get_running_loop().create_task(self._serve(sock), eager_start=True)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -159,7 +162,7 @@ class _Session:
 
     async def do_rest(self, argument: str) -> None:
         """Take where the next transfer begins."""
-        if not (argument.isascii() and argument.isdigit()):
+        if not _is_number(argument):
             await self._reply("501 Syntax error")
             return
         self._restart = int(argument)
@@ -208,9 +211,7 @@ class _Session:
     async def do_port(self, argument: str) -> None:
         """Take the client's data address."""
         fields = argument.split(",")
-        if len(fields) != _IP_FIELDS or not all(
-            field.isascii() and field.isdigit() for field in fields
-        ):
+        if len(fields) != _PORT_FIELDS or not all(map(_is_number, fields)):
             await self._reply("501 Syntax error")
             return
         await self._take_address(".".join(fields[:4]), int(fields[4]) * 256 + int(fields[5]))
@@ -218,14 +219,14 @@ class _Session:
     async def do_eprt(self, argument: str) -> None:
         """Take the client's data address in the long form."""
         fields = argument.split(argument[:1] or "|")
-        if len(fields) != 5 or not (fields[3].isascii() and fields[3].isdigit()):  # noqa: PLR2004
+        if len(fields) != _EPRT_FIELDS or not _is_number(fields[3]):
             await self._reply("501 Syntax error")
             return
         await self._take_address(fields[2], int(fields[3]))
 
     async def _take_address(self, host: str, port: int) -> None:
         """Note the data address; only the client itself is called back."""
-        if host != self._peer or not 0 < port < 65_536:  # noqa: PLR2004
+        if host != self._peer or not 0 < port <= _HIGHEST_PORT:
             await self._reply("500 Illegal PORT command")
             return
         self._client = (host, port)
@@ -297,6 +298,11 @@ class _Session:
         finally:
             if writer is not None:
                 writer.transport.abort()
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a text is a number of plain digits."""
+    return text.isascii() and text.isdigit()
 
 
 def _unix_line(node: File | Folder, year: int) -> str:

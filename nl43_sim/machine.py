@@ -45,8 +45,6 @@ class Machine:
         now = self._clock.now()
         seconds = (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
         self._source = Source(config.seed, seconds)
-        self._store = Store(config.model, self._source, self._clock.now, self.step)
-        self.card = self._store.card
         self._channels = [ChannelLevels() for _ in range(1 + config.sub_channels)]
         self._at = 0
         self._measuring = False
@@ -57,6 +55,8 @@ class Machine:
         self._replay: list[str] = list(config.replay)
         self._replayed = 0
         self._sample(0, 1)
+        self._store = Store(config.model, self._source, self._clock.now, self._stored_step)
+        self.card = self._store.card
         if config.measuring:
             self.start()
 
@@ -83,7 +83,7 @@ class Machine:
     def paused(self, on: bool) -> None:
         """Hold the measurement or go on with it."""
         self.advance()
-        self._paused = on
+        self._paused = on and self._measuring
         self._gate_store()
 
     @property
@@ -123,6 +123,7 @@ class Machine:
         self._sample(self._at, 1)
         if self.settings["store mode"] != "Manual" and Fault.FULL_CARD not in self.faults:
             self._store.begin(
+                self._at,
                 self.settings["store name"],
                 [self._weighting("frequency", index) for index in range(len(self._channels))],
                 self.settings["lp store interval"],
@@ -147,13 +148,9 @@ class Machine:
 
     # Time
 
-    def step(self) -> int:
-        """Return the step of this moment."""
-        return int((time.monotonic() - self._origin) / STEP)
-
     def advance(self) -> None:
         """Take in the sound up to now."""
-        target = self.step()
+        target = int((time.monotonic() - self._origin) / STEP)
         gap = target - self._at
         if gap <= 0:
             return
@@ -165,13 +162,18 @@ class Machine:
             if self._measuring and self._steps >= self._preset_steps():
                 self._finish()
 
+    def _stored_step(self) -> int:
+        """Return the step up to which files can have grown."""
+        self.advance()
+        return self._at
+
     def _finish(self) -> None:
         """End the measurement here."""
         self._final = self._display()
         self._measuring = self._paused = False
         for channel in self._channels:
             channel.discard()
-        self._store.end()
+        self._store.end(self._at)
 
     def _sample(self, step: int, steps: int) -> None:
         """Take in the sound of a step, which stands for a number of them."""
@@ -280,10 +282,11 @@ class Machine:
 
     def _gate_store(self) -> None:
         """Let the files grow only when they can."""
+        self.advance()
         if self._paused or Fault.FULL_CARD in self.faults:
-            self._store.hold()
+            self._store.hold(self._at)
         else:
-            self._store.go_on()
+            self._store.go_on(self._at)
 
     def _fault_changed(self, fault: Fault) -> None:
         """Do what a fault means for the meter itself."""

@@ -10,9 +10,9 @@ from .config import Asleep, SimulatorConfig
 from .control import ControlService
 from .faults import Fault
 from .ftp import FtpService
+from .ledger import Command, Ledger, Violation
 from .listener import Door, Listener
 from .machine import Machine
-from .violations import Command, Ledger, Violation
 
 
 class SimulatedMeter:

@@ -24,6 +24,8 @@ _SECOND_SPREAD: Final = 1.4
 # Streams of the noise, one for each use.
 _OF_SAMPLE, _OF_SECOND, _OF_CHANCE, _OF_KIND, _OF_PEAK, _OF_PLACE, _OF_CREST = range(7)
 _SILENT: Final = -50.0
+_HAMMERING_SECONDS: Final = 8.0
+_SHOUTING_SECONDS: Final = 12.0
 
 type _Shape = Callable[[float, float], float]
 
@@ -34,15 +36,15 @@ def _passing(seconds: float, peak: float) -> float:
 
 
 def _hammering(seconds: float, peak: float) -> float:
-    """Return the level of blows two a second, for eight seconds."""
-    if abs(seconds) > 4.0:  # noqa: PLR2004
+    """Return the level of blows, two a second."""
+    if abs(seconds) > _HAMMERING_SECONDS / 2.0:
         return _SILENT
     return peak - 45.0 * (seconds % 0.5)
 
 
 def _shouting(seconds: float, peak: float) -> float:
     """Return the level of voices that come and go."""
-    if abs(seconds) > 6.0:  # noqa: PLR2004
+    if abs(seconds) > _SHOUTING_SECONDS / 2.0:
         return _SILENT
     return peak - 8.0 * abs(math.sin(seconds * 2.4))
 

@@ -61,7 +61,7 @@ class Store:
     def __init__(
         self, model: str, source: Source, now: Callable[[], datetime], step: Callable[[], int]
     ) -> None:
-        """Take a card that has been in use for a while."""
+        """Take a card that has been in use for a while; now is step 0."""
         self._top = f"/{model}"
         self._source = source
         self._now = now
@@ -79,10 +79,10 @@ class Store:
         return isinstance(self.card.find(f"{self._top}/{mode}_{name}"), Folder)
 
     def begin(
-        self, name: str, weightings: Sequence[str], lp_interval: str, leq_interval: str
+        self, step: int, name: str, weightings: Sequence[str], lp_interval: str, leq_interval: str
     ) -> None:
         """Begin to store a measurement in Auto mode."""
-        now, step = self._now(), self._step()
+        now = self._now()
         self._run = run = Run(now, step)
         folder = f"{self._top}/Auto_{name}"
         self.card.remove(folder)
@@ -91,19 +91,19 @@ class Store:
             if interval in INTERVALS:
                 add(folder, name, run, INTERVALS[interval], weightings)
 
-    def hold(self) -> None:
+    def hold(self, step: int) -> None:
         """Store nothing for a while."""
         if self._run is not None:
-            self._run.hold(self._step())
+            self._run.hold(step)
 
-    def go_on(self) -> None:
+    def go_on(self, step: int) -> None:
         """Store again."""
         if self._run is not None:
-            self._run.go_on(self._step())
+            self._run.go_on(step)
 
-    def end(self) -> None:
+    def end(self, step: int) -> None:
         """Close the files."""
-        self.hold()
+        self.hold(step)
         self._run = None
 
     def add_manual(
@@ -210,7 +210,7 @@ class Store:
             ("0017", last_year, 36_000),
             ("0018", now - timedelta(hours=30), 18_000),
         ):
-            first = self._step() - int((now - began).total_seconds() / STEP)
+            first = -int((now - began).total_seconds() / STEP)
             run = Run(began, first)
             run.hold(first + steps)
             folder = f"{self._top}/Auto_{name}"
