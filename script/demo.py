@@ -1,0 +1,190 @@
+"""Two simulated meters and a real Home Assistant that shows them; see script/demo."""
+
+import argparse
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+import shutil
+import signal
+import sys
+from typing import Any, Final
+
+from script.hass_client import Account, HassClient, HassError, MeterAddress
+from script.real_hass import HOST, ROOT, Program, RealHass, port_is_taken, running
+
+FOLDER: Final = ROOT / ".demo"
+DASHBOARD: Final = "sound-levels"
+TILES: Final = ("lp", "leq", "lmax", "lmin", "ln1", "ln2", "measurement_state", "connection")
+GRAPH: Final = ("lp", "leq", "ln1")
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoMeter:
+    """A simulated meter; its ports stay the same over the runs, as a meter's do."""
+
+    title: str
+    serial: str
+    port: int
+    ftp_port: int
+    options: tuple[str, ...] = ()
+
+
+METERS: Final = (
+    DemoMeter(
+        title="A meter that answers with recorded payloads",
+        serial="01430001",
+        port=22551,
+        ftp_port=21211,
+        options=("--replay", str(ROOT / "tests/recordings/dod_measuring.txt")),
+    ),
+    DemoMeter(title="A meter that lives", serial="01430002", port=22552, ftp_port=21212),
+)
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+def say(text: str) -> None:
+    """Tell the person at once, also through a pipe."""
+    print(text, flush=True)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
+    parser.add_argument("--port", type=int, default=8123, help="Home Assistant's (%(default)s)")
+    parser.add_argument("--reset", action="store_true", help="forget the last run and start anew")
+    return parser.parse_args()
+
+
+def check_ports(port: int) -> None:
+    """Refuse to start on ports that are taken."""
+    if port_is_taken(port):
+        message = f"port {port} is taken: stop what listens there, or choose another with --port."
+        raise DemoError(message)
+    for meter in METERS:
+        for number in (meter.port, meter.ftp_port):
+            if port_is_taken(number):
+                message = (
+                    f"port {number}, which a simulated meter needs, is taken: "
+                    "is the demo running already?"
+                )
+                raise DemoError(message)
+
+
+def simulator(meter: DemoMeter) -> Program:
+    """Return the program that is a meter."""
+    words = ["-m", "nl43_sim", "--host", HOST, "--serial", meter.serial, "--measuring"]
+    words += ["--port", str(meter.port), "--ftp-port", str(meter.ftp_port), *meter.options]
+    return Program(f"the meter {meter.serial}", words, FOLDER / f"meter-{meter.serial}.log")
+
+
+def section(meter: DemoMeter, entities: dict[str, str]) -> dict[str, Any]:
+    """Return the dashboard's section of a meter."""
+
+    def found(keys: tuple[str, ...]) -> list[str]:
+        ids = (entities.get(f"{meter.serial}_{key}") for key in keys)
+        return [entity_id for entity_id in ids if entity_id]
+
+    tiles = [{"type": "tile", "entity": entity_id} for entity_id in found(TILES)]
+    graph = {"type": "history-graph", "hours_to_show": 1, "entities": found(GRAPH)}
+    heading = {"type": "heading", "heading": meter.title}
+    return {
+        "type": "grid",
+        "cards": [heading, *tiles, graph | {"grid_options": {"columns": "full"}}],
+    }
+
+
+async def set_up(client: HassClient) -> None:
+    """Add the meters by the config flow and lay out the dashboard, on the first run."""
+    known = await client.entity_ids()
+    for meter in METERS:
+        if f"{meter.serial}_lp" not in known:
+            await client.add_meter(
+                MeterAddress(host=HOST, port=meter.port, ftp_port=meter.ftp_port)
+            )
+    dashboards = await client.command("lovelace/dashboards/list")
+    if any(dashboard["url_path"] == DASHBOARD for dashboard in dashboards):
+        return
+    await client.command(
+        "lovelace/dashboards/create",
+        url_path=DASHBOARD,
+        title="Sound levels",
+        icon="mdi:waveform",
+        show_in_sidebar=True,
+        require_admin=False,
+    )
+    entities = await client.entity_ids()
+    view = {"title": "Meters", "type": "sections", "max_columns": 2}
+    view["sections"] = [section(meter, entities) for meter in METERS]
+    await client.command("lovelace/config/save", url_path=DASHBOARD, config={"views": [view]})
+    await client.command("frontend/set_system_data", key="core", value={"default_panel": DASHBOARD})
+
+
+async def run_until_it_ends(port: int) -> None:
+    """Start everything, then wait until something ends."""
+    account = Account()
+    hass = RealHass(FOLDER / "config", port, auto_login=True)
+    hass.write_config()
+    async with AsyncExitStack() as stack:
+        meters = [simulator(meter) for meter in METERS]
+        for program in (*meters, hass):
+            await stack.enter_async_context(running(program))
+        say("Home Assistant is starting ...")
+        ends = [asyncio.create_task(hass.keep_running(), name=hass.name)]
+        ends += [asyncio.create_task(meter.ended(), name=meter.name) for meter in meters]
+        ready = asyncio.create_task(welcome(hass.url, account))
+        done, _ = await asyncio.wait([*ends, ready], return_when=asyncio.FIRST_COMPLETED)
+        if ready in done:
+            await ready
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        message = f"{done.pop().get_name()} has ended by itself; the logs are in {FOLDER}."
+        raise DemoError(message)
+
+
+async def welcome(url: str, account: Account) -> None:
+    """Set up what is missing and tell where to look."""
+    async with HassClient.logged_in(url, account) as client:
+        await set_up(client)
+    say(f"""
+Two simulated meters are live in Home Assistant:
+
+    {url}/{DASHBOARD}
+
+It logs you in by itself (elsewhere: user {account.username}, password {account.password}).
+Ctrl-C stops everything; the next run goes on where this one ends.
+""")
+
+
+async def run(port: int) -> None:
+    """Run the demo until a signal ends it."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    for number in STOPPING:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await run_until_it_ends(port)
+    except asyncio.CancelledError:
+        say("Stopped.")
+
+
+def main() -> int:
+    """Run the command line."""
+    arguments = parse_arguments()
+    try:
+        check_ports(arguments.port)
+        if arguments.reset:
+            shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir(exist_ok=True)
+        asyncio.run(run(arguments.port))
+    except (DemoError, HassError, TimeoutError, OSError) as error:
+        print(f"error: {error or 'Home Assistant did not start in time'}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
