@@ -131,6 +131,13 @@ class Card:
             node = node.children[name]
         return node
 
+    def file(self, path: str) -> File:
+        """Return the file of a path; FileNotFoundError if there is none."""
+        node = self.find(path)
+        if not isinstance(node, File):
+            raise FileNotFoundError(path)
+        return node
+
     def add_folder(self, path: str, modified: datetime) -> Folder:
         """Return the folder of a path, made with what lacks above it."""
         node = self.root
