@@ -199,14 +199,12 @@ class ControlConnection(_Connection):
                 self._ledger.violate("slow_characters", f"{now - self._heard:.3f} s in a line")
             self._heard = now
             part, newline, data = data.partition(b"\n")
-            self._buffer += part + newline
+            # Cut one byte beyond the limit, so that the line's end still finds it too long.
+            self._buffer += part[: _LINE_LIMIT + 1 - len(self._buffer)] + newline
             if newline:
                 line = bytes(self._buffer)
                 self._buffer.clear()
                 self._received(line)
-            elif len(self._buffer) > _LINE_LIMIT:
-                # Kept at the limit, so that the line's end still finds it too long.
-                del self._buffer[_LINE_LIMIT + 1 :]
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:

@@ -4,13 +4,26 @@ import asyncio
 from collections.abc import Callable
 import ftplib
 import threading
-from typing import Self
+from typing import Protocol, Self
 
 from nl43_sim import SimulatedMeter
 
 TIMEOUT = 2.0
+FACTORY_PASSWORD = "0000"
 QUIET = 0.15
 """Long enough for a wrong answer to come, at a latency of a few milliseconds."""
+
+
+class Address(Protocol):
+    """Whatever says where a meter listens."""
+
+    @property
+    def host(self) -> str:
+        """The address."""
+
+    @property
+    def port(self) -> int:
+        """The control port."""
 
 
 class Client:
@@ -22,10 +35,10 @@ class Client:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, sim: SimulatedMeter) -> Self:
-        """Connect to a meter."""
+    async def connect(cls, sim: Address, port: int | None = None) -> Self:
+        """Connect to a meter's control port, or to another."""
         async with asyncio.timeout(TIMEOUT):
-            return cls(*await asyncio.open_connection(sim.host, sim.port))
+            return cls(*await asyncio.open_connection(sim.host, port or sim.port))
 
     async def __aenter__(self) -> Self:
         """Use it."""
@@ -109,6 +122,13 @@ async def connects(sim: SimulatedMeter, port: int, *, within: float = TIMEOUT) -
     return True
 
 
+async def until(seen: Callable[[], bool]) -> None:
+    """Wait until something is to be seen at the meter, which tells nobody when it changes."""
+    async with asyncio.timeout(TIMEOUT * 2):
+        while not seen():  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0.01)
+
+
 async def in_thread[T](work: Callable[[], T]) -> T:
     """Run blocking work in a thread that is gone afterwards."""
     loop = asyncio.get_running_loop()
@@ -131,7 +151,7 @@ async def in_thread[T](work: Callable[[], T]) -> T:
 
 
 async def with_ftp[T](
-    sim: SimulatedMeter, work: Callable[[ftplib.FTP], T], *, password: str = "0000"
+    sim: SimulatedMeter, work: Callable[[ftplib.FTP], T], *, password: str = FACTORY_PASSWORD
 ) -> T:
     """Log in over FTP in active mode and do some work."""
 
