@@ -92,7 +92,8 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def _configs(arguments: argparse.Namespace) -> list[SimulatorConfig]:
     """Return the make-up of each meter."""
-    replay = [] if arguments.replay is None else arguments.replay.read_text("ascii").splitlines()
+    text = "" if arguments.replay is None else arguments.replay.read_text("ascii")
+    replay = [line for line in text.splitlines() if line]
     settings = dict(setting.split(",", 1) for setting in arguments.settings)
     return [
         SimulatorConfig(
@@ -118,10 +119,19 @@ async def _run(
     """Run meters until a signal says stop; return the exit code."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    meters: list[SimulatedMeter] = []
+    console = Console(meters)
+
+    def do(line: str) -> None:
+        if text := console.do(line):
+            _say(text)
+
     for number in _STOPPING:
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, do, "report")
+    # A background process that reads the terminal would be stopped; so it fails to read.
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     async with AsyncExitStack() as stack:
-        meters: list[SimulatedMeter] = []
         for config in configs:
             meter = SimulatedMeter(config)
             try:
@@ -136,15 +146,6 @@ async def _run(
                 f"{config.model} {config.serial} listens on {meter.host} "
                 f"port {meter.port}, FTP port {meter.ftp_port}"
             )
-        console = Console(meters)
-
-        def do(line: str) -> None:
-            if text := console.do(line):
-                _say(text)
-
-        loop.add_signal_handler(signal.SIGUSR1, do, "report")
-        # A background process that reads the terminal would be stopped; so it fails to read.
-        signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         read_lines(_STDIN, lambda line: loop.call_soon_threadsafe(do, line))
         await stop.wait()
         do("report")

@@ -273,11 +273,14 @@ class ControlConnection(_Connection):
         prompt = self._service.noise.pick(self._machine.config.prompts)
         if reply.stream is not None and prompt is Prompt.LEFT_OVER:
             prompt = Prompt.NONE
-        await self._send(corruption.answer(answer(reply.result, data, prompt)), entry)
-        if reply.stream is not None:
-            await self._stream(reply.stream, entry)
-        if reply.afterwards is not None:
-            reply.afterwards()
+        try:
+            await self._send(corruption.answer(answer(reply.result, data, prompt)), entry)
+            if reply.stream is not None:
+                await self._stream(reply.stream, entry)
+        finally:
+            # A command is done whether or not its answer gets through.
+            if reply.afterwards is not None:
+                reply.afterwards()
 
     async def _stream(self, line: Callable[[int], str], entry: CommandEntry) -> None:
         """Send a line each 100 ms until the client ends it."""

@@ -49,9 +49,11 @@ FAULTS: Final[dict[Fault, FaultInfo]] = {
     Fault.LATE_RELEASE: FaultInfo(
         "after a close the slot stays taken for SECONDS; connects meanwhile are never answered", 5.0
     ),
-    Fault.SILENCE: FaultInfo("accepts and reads, never answers"),
+    Fault.SILENCE: FaultInfo("accepts and reads, does nothing and never answers"),
     Fault.SLOW: FaultInfo("answers only after SECONDS", 2.0),
-    Fault.DROP: FaultInfo("cuts the connection in the middle of an answer"),
+    Fault.DROP: FaultInfo(
+        "does what it is told, then cuts the connection in the middle of the answer"
+    ),
     Fault.STRAY: FaultInfo("an extra line such as 0019 comes before an answer"),
     Fault.GLUED: FaultInfo("the answer before is sent again, glued to the front of this one"),
     Fault.SPLIT: FaultInfo("answers come in packets of a few bytes, SECONDS apart", 0.002),

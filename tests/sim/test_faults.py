@@ -114,6 +114,12 @@ async def test_drop(sim: SimulatedMeter, client: Client) -> None:
     sim.inject(Fault.DROP, times=1)
     client.send("DOD?")
     assert 0 < len(await client.reader.read()) < 350
+    sim.inject(Fault.DROP, times=1)
+    async with await Client.connect(sim) as another:
+        another.send("FTP,Off")
+        assert await another.is_cut()
+    # Done all the same: only its answer was lost.
+    assert sim.state.settings["FTP"] == "Off"
     async with await Client.connect(sim) as another:
         assert len((await another.value("DOD?")).split(",")) == 64
 
