@@ -1,0 +1,114 @@
+"""What a new user does in the browser."""
+
+import re
+from typing import Final
+
+from playwright.async_api import Locator, Page, expect
+import pytest
+
+from nl43_sim import SimulatedMeter
+from script.real_hass import HOST, free_port
+
+from .conftest import ACCOUNT, SCREENSHOTS, Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+INTEGRATION: Final = "Rion NL-43/NL-53 sound level meter"
+RECORDED_LP: Final = "46.2 dB"
+RECORDED_LEQ: Final = "43.7 dB"
+LEVEL: Final = re.compile(r"\d+\.\d dB")
+
+
+async def open_page(page: Page, path: str) -> None:
+    """Go to a page and wait until Home Assistant shows it."""
+    await page.goto(path)
+    await expect(page.locator("#ha-launch-screen")).to_have_count(0)
+
+
+async def take_screenshot(page: Page, name: str) -> None:
+    """Keep what is seen, for a look and for the README."""
+    await page.wait_for_load_state("networkidle")
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+
+
+def field(page: Page, label: str) -> Locator:
+    """Return the input of a form's field."""
+    labelled = re.compile(rf"^\s*{label}\b")
+    return page.locator("ha-selector").filter(has_text=labelled).locator("input")
+
+
+async def start_adding(page: Page) -> None:
+    """Go from the settings to the integration's first form."""
+    await open_page(page, "/config/integrations/dashboard")
+    await page.get_by_role("button", name="Add integration").click()
+    await page.get_by_placeholder("Search for a brand name").fill("NL-43")
+    await page.locator("ha-integration-list-item").filter(has_text=INTEGRATION).click()
+
+
+async def give_address(page: Page, host: str, port: int) -> None:
+    """Fill the first form and send it."""
+    await field(page, "Host").fill(host)
+    await field(page, "Port").fill(str(port))
+    await take_screenshot(page, "address")
+    await page.get_by_role("button", name="Submit").click()
+
+
+async def device_path(site: Site, serial: str) -> str:
+    """Return where the page of a meter is."""
+    devices = await site.client.command("config/device_registry/list")
+    (device,) = (device for device in devices if device["serial_number"] == serial)
+    return f"/config/devices/device/{device['id']}"
+
+
+async def test_log_in(site: Site, page: Page) -> None:
+    """The real form lets the user in."""
+    await page.goto("/")
+    await page.get_by_label("Username").fill(ACCOUNT.username)
+    await page.locator("input[type=password]").fill(ACCOUNT.password)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.get_by_text(ACCOUNT.name, exact=True)).to_be_visible()
+
+
+async def test_add_by_hand(site: Site, user_page: Page, second_meter: SimulatedMeter) -> None:
+    """A user adds a meter with its address and its FTP login, and sees its levels."""
+    page = user_page
+    serial = second_meter.config.serial
+    await start_adding(page)
+    await give_address(page, second_meter.host, second_meter.port)
+    await field(page, "FTP port").fill(str(second_meter.ftp_port))
+    await take_screenshot(page, "ftp")
+    await page.get_by_role("button", name="Submit").click()
+    await expect(page.get_by_text("Name and assign")).to_be_visible()
+    await take_screenshot(page, "added")
+    await page.get_by_role("button", name="Skip and finish").click()
+    await open_page(page, await device_path(site, serial))
+    await expect(page.get_by_text(serial).first).to_be_visible()
+    await expect(page.get_by_text(LEVEL).first).to_be_visible()
+
+
+async def test_wrong_address(site: Site, user_page: Page) -> None:
+    """An address where nothing listens is told in words that help."""
+    await start_adding(user_page)
+    await give_address(user_page, HOST, free_port())
+    alert = user_page.get_by_text("The meter's address refused the connection.")
+    await expect(alert).to_be_visible()
+    await take_screenshot(user_page, "wrong-address")
+
+
+async def test_device_page(site: Site, user_page: Page) -> None:
+    """The meter's page shows what the meter is and the levels that it sent."""
+    serial = site.meter.config.serial
+    await open_page(user_page, await device_path(site, serial))
+    for text in ("by Rion", serial, RECORDED_LP, RECORDED_LEQ, "Connected"):
+        await expect(user_page.get_by_text(text).first).to_be_visible()
+    await take_screenshot(user_page, "device")
+
+
+async def test_history(site: Site, user_page: Page) -> None:
+    """The history draws the levels."""
+    entities = await site.client.entity_ids()
+    chosen = [entities[f"{site.meter.config.serial}_{key}"] for key in ("lp", "leq", "ln1")]
+    await open_page(user_page, f"/history?entity_id={','.join(chosen)}")
+    await expect(user_page.locator("ha-chart-base canvas").first).to_be_visible()
+    await expect(user_page.get_by_text(RECORDED_LP).first).to_be_visible()
+    await take_screenshot(user_page, "history")
