@@ -1,6 +1,8 @@
 """Setting a meter up: its address, then its FTP login."""
 
+import asyncio
 from dataclasses import dataclass
+import re
 from typing import Any, Final, override
 
 from homeassistant.config_entries import (
@@ -12,7 +14,8 @@ from homeassistant.config_entries import (
     OptionsFlow,
 )
 from homeassistant.const import CONF_HOST, CONF_MAC, CONF_PORT, UnitOfTime
-from homeassistant.core import callback
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import (
     NumberSelector,
@@ -23,6 +26,7 @@ from homeassistant.helpers.selector import (
     TextSelectorType,
 )
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
+from homeassistant.util.network import is_ip_address
 import voluptuous as vol
 
 from .const import (
@@ -34,29 +38,52 @@ from .const import (
     DEFAULT_LIVE_INTERVAL,
     DEFAULT_SCAN_INTERVAL,
     DOMAIN,
+    MANUFACTURER,
     MAX_INTERVAL,
     MIN_INTERVAL,
 )
 from .coordinator import Nl43ConfigEntry
 from .errors import translation_key
-from .rion import PORT, Meter, Priority, RionError, ftp
+from .rion import (
+    PORT,
+    ClosedError,
+    CommandError,
+    DesyncError,
+    Meter,
+    NoAnswerError,
+    Priority,
+    RionError,
+    SpecificationError,
+    WrongMeterError,
+    connection,
+    ftp,
+)
 from .rion.vocabulary import TYPE
 
+MAX_HOST: Final = 253
+# A part of a host name; letters of any script, as names can be international.
+_LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
+_NUMERIC: Final = re.compile(r"[\d.]+")
+
+# A selector gives a float.
 _PORT_SELECTOR: Final = vol.All(
     NumberSelector(NumberSelectorConfig(min=1, max=65535, mode=NumberSelectorMode.BOX, step=1)),
     vol.Coerce(int),
 )
-_INTERVAL_SELECTOR: Final = NumberSelector(
-    NumberSelectorConfig(
-        min=MIN_INTERVAL,
-        max=MAX_INTERVAL,
-        mode=NumberSelectorMode.BOX,
-        unit_of_measurement=UnitOfTime.SECONDS,
-    )
+_INTERVAL_SELECTOR: Final = vol.All(
+    NumberSelector(
+        NumberSelectorConfig(
+            min=MIN_INTERVAL,
+            max=MAX_INTERVAL,
+            mode=NumberSelectorMode.BOX,
+            unit_of_measurement=UnitOfTime.SECONDS,
+        )
+    ),
+    vol.Coerce(int),
 )
 ADDRESS_SCHEMA: Final = vol.Schema(
     {
-        vol.Required(CONF_HOST): vol.All(TextSelector(), str.strip),
+        vol.Required(CONF_HOST): TextSelector(),
         vol.Required(CONF_PORT, default=PORT): _PORT_SELECTOR,
     }
 )
@@ -71,8 +98,8 @@ FTP_SCHEMA: Final = vol.Schema(
 )
 OPTIONS_SCHEMA: Final = vol.Schema(
     {
-        vol.Required(CONF_SCAN_INTERVAL, default=DEFAULT_SCAN_INTERVAL): (_INTERVAL_SELECTOR),
-        vol.Required(CONF_LIVE_INTERVAL, default=DEFAULT_LIVE_INTERVAL): (_INTERVAL_SELECTOR),
+        vol.Required(CONF_SCAN_INTERVAL, default=DEFAULT_SCAN_INTERVAL): _INTERVAL_SELECTOR,
+        vol.Required(CONF_LIVE_INTERVAL, default=DEFAULT_LIVE_INTERVAL): _INTERVAL_SELECTOR,
     }
 )
 # What the meter leaves the factory with: offered, never taken without a look.
@@ -84,27 +111,73 @@ FACTORY_FTP: Final = {
 FTP_KEYS: Final = tuple(FACTORY_FTP)
 
 
+def clean_host(text: str) -> str | None:
+    """Return a host name or IP address as it is to be kept, None if it is neither."""
+    host = text.strip().removeprefix("[").removesuffix("]").removesuffix(".")
+    if len(host) > MAX_HOST or not host.isprintable() or " " in host:
+        return None
+    if is_ip_address(host):
+        return host
+    is_name = all(_LABEL.fullmatch(label) for label in host.split("."))
+    return host if is_name and not _NUMERIC.fullmatch(host) else None
+
+
+async def _addresses(hass: HomeAssistant, host: str) -> set[str]:
+    """Return the IP addresses of a host; none if nobody knows its name."""
+    if is_ip_address(host):
+        return {host}
+    try:
+        found = await hass.loop.getaddrinfo(host, None)
+    except OSError, UnicodeError:
+        return set()
+    return {str(address[0]) for *_, address in found}
+
+
+async def is_same_host(hass: HomeAssistant, one: str, other: str) -> bool:
+    """Tell whether two names or IP addresses are those of one host."""
+    if one == other:
+        return True
+    found = await asyncio.gather(_addresses(hass, one), _addresses(hass, other))
+    return not found[0].isdisjoint(found[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which meter answers."""
+    """Which meter answers; `model` is None where it does not tell."""
 
-    model: str
+    model: str | None
     serial: str
 
 
 async def probe(meter: Meter) -> Identity:
     """Ask a meter who it is; RionError if none answers."""
-    model = await meter.ask(TYPE, Priority.PERSON)
+    try:
+        model: str | None = await meter.ask(TYPE, Priority.PERSON)
+    except CommandError, SpecificationError:
+        if meter.serial is None:
+            raise
+        model = None
     return Identity(model, str(meter.serial))
 
 
 async def probe_address(host: str, port: int) -> Identity:
-    """Ask whoever answers at an address, over a connection of its own."""
+    """Ask whoever answers at an address who it is and for its levels, over an own connection."""
     meter = Meter(host, port)
     try:
-        return await probe(meter)
+        identity = await probe(meter)
+        await meter.reading(Priority.PERSON)
+    except (NoAnswerError, ClosedError) as err:
+        exchanges = meter.connection.statistics.recent
+        if any(exchange.lines for exchange in exchanges if exchange.error):
+            # It talks, but never said done: a web server, for one.
+            raise DesyncError(str(err)) from err
+        raise
+    else:
+        return identity
     finally:
         await meter.close()
+        # Whoever connects next finds the meter at rest.
+        await asyncio.sleep(connection.PACE)
 
 
 class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -127,8 +200,6 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the address of a new meter."""
-        if user_input is not None:
-            self._async_abort_entries_match(user_input)
         return await self._async_step_address("user", user_input)
 
     async def async_step_reconfigure(
@@ -140,25 +211,27 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
     @override
     async def async_step_dhcp(self, discovery_info: DhcpServiceInfo) -> ConfigFlowResult:
         """Take note of a meter's address; it is not spoken to before a person agrees."""
-        mac = format_mac(discovery_info.macaddress)
-        for entry in self._async_current_entries():
-            known = entry.data.get(CONF_MAC)
-            if mac == known or (known is None and entry.data[CONF_HOST] == discovery_info.ip):
-                return self._async_meter_seen(entry, mac, discovery_info.ip)
+        mac, host = format_mac(discovery_info.macaddress), discovery_info.ip
+        entries = self._async_current_entries(include_ignore=False)
+        for entry in entries:
+            if entry.data.get(CONF_MAC) == mac:
+                return await self._async_meter_seen(entry, mac, host)
+        for entry in entries:
+            is_unknown = CONF_MAC not in entry.data
+            if is_unknown and await is_same_host(self.hass, entry.data[CONF_HOST], host):
+                return await self._async_meter_seen(entry, mac, host)
         await self.async_set_unique_id(mac)
         self._abort_if_unique_id_configured()
-        self._data = {CONF_HOST: discovery_info.ip, CONF_MAC: mac}
-        self.context["title_placeholders"] = {"name": discovery_info.ip}
+        self._data = {CONF_HOST: host, CONF_MAC: mac}
+        self.context["title_placeholders"] = {"name": host}
         return await self.async_step_user()
 
-    @callback
-    def _async_meter_seen(self, entry: ConfigEntry, mac: str, host: str) -> ConfigFlowResult:
+    async def _async_meter_seen(self, entry: ConfigEntry, mac: str, host: str) -> ConfigFlowResult:
         """Follow a known meter to its address; reconnect only if it has moved."""
-        moved = entry.data[CONF_HOST] != host
-        self.hass.config_entries.async_update_entry(
-            entry, data={**entry.data, CONF_MAC: mac, CONF_HOST: host}
-        )
-        if moved:
+        moved = not await is_same_host(self.hass, entry.data[CONF_HOST], host)
+        updates = {CONF_MAC: mac, CONF_HOST: host} if moved else {CONF_MAC: mac}
+        self.hass.config_entries.async_update_entry(entry, data={**entry.data, **updates})
+        if moved or entry.state is ConfigEntryState.SETUP_RETRY:
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
         return self.async_abort(reason="already_configured")
 
@@ -168,21 +241,11 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         """Try an address; go on to FTP once the right meter answers there."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            try:
-                identity = await self._async_identify(**user_input)
-            except RionError as err:
-                errors["base"] = translation_key(err)
+            if (host := clean_host(user_input[CONF_HOST])) is None:
+                errors[CONF_HOST] = "invalid_host"
             else:
-                await self.async_set_unique_id(identity.serial)
-                if self.source == SOURCE_RECONFIGURE:
-                    self._abort_if_unique_id_mismatch(
-                        reason="wrong_meter",
-                        description_placeholders={"serial": identity.serial},
-                    )
-                else:
-                    self._abort_if_unique_id_configured(updates=user_input)
-                self._data |= user_input
-                self._title = f"{identity.model} {identity.serial}"
+                errors = await self._async_try_address(host, user_input[CONF_PORT])
+            if not errors:
                 return await self.async_step_ftp()
         return self.async_show_form(
             step_id=step_id,
@@ -192,17 +255,61 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
             errors=errors,
         )
 
-    async def _async_identify(self, host: str, port: int) -> Identity:
-        """Ask who answers, never over a second connection beside the poller's."""
-        if self.source != SOURCE_RECONFIGURE:
-            return await probe_address(host, port)
+    async def _async_try_address(self, host: str, port: int) -> dict[str, str]:
+        """Keep an address if the right meter answers there; return what is wrong otherwise."""
+        is_new = self.source != SOURCE_RECONFIGURE
+        try:
+            identity = await (
+                self._async_identify_new(host, port)
+                if is_new
+                else self._async_identify_known(host, port)
+            )
+        except WrongMeterError as err:
+            raise self._wrong_meter(err.found) from err
+        except RionError as err:
+            return {"base": translation_key(err)}
+        if identity is None:
+            return {"base": "busy"}
+        if self._data.get(CONF_HOST) != host:
+            # The MAC address is that of the host which was discovered.
+            self._data.pop(CONF_MAC, None)
+        self._data |= {CONF_HOST: host, CONF_PORT: port}
+        if is_new:
+            await self.async_set_unique_id(identity.serial)
+            self._abort_if_unique_id_configured(updates=self._data)
+            self._title = f"{identity.model or MANUFACTURER} {identity.serial}"
+        elif identity.serial != self._get_reconfigure_entry().unique_id:
+            raise self._wrong_meter(identity.serial)
+        return {}
+
+    @staticmethod
+    def _wrong_meter(serial: str) -> AbortFlow:
+        """Return the end of a flow that met another meter."""
+        return AbortFlow("wrong_meter", description_placeholders={"serial": serial})
+
+    async def _async_identify_new(self, host: str, port: int) -> Identity:
+        """Ask who answers, unless it is a meter that the poller of an entry talks to."""
+        for entry in self._async_current_entries(include_ignore=False):
+            if entry.data[CONF_PORT] == port and await is_same_host(
+                self.hass, entry.data[CONF_HOST], host
+            ):
+                raise AbortFlow("already_configured")
+        return await probe_address(host, port)
+
+    async def _async_identify_known(self, host: str, port: int) -> Identity | None:
+        """Ask who answers, never over a second connection; None if Home Assistant is at it."""
         entry: Nl43ConfigEntry = self._get_reconfigure_entry()
-        same = (entry.data[CONF_HOST], entry.data[CONF_PORT]) == (host, port)
-        if entry.state is ConfigEntryState.LOADED and same:
+        is_same = entry.data[CONF_PORT] == port and await is_same_host(
+            self.hass, entry.data[CONF_HOST], host
+        )
+        if entry.state is ConfigEntryState.LOADED and is_same:
             return await probe(entry.runtime_data.meter)
+        if not entry.state.recoverable:
+            return None
         # The new address may well lead to the same meter, which takes one connection.
         await self.hass.config_entries.async_unload(entry.entry_id)
         try:
+            await asyncio.sleep(connection.PACE)
             return await probe_address(host, port)
         finally:
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
@@ -218,27 +325,27 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         """Try the FTP login; no user name means no FTP."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            if not user_input.get(CONF_FTP_USERNAME):
+            username = user_input.get(CONF_FTP_USERNAME, "").strip()
+            if not username:
                 return self._async_finish({})
-            login = {CONF_FTP_PORT: ftp.PORT, CONF_FTP_PASSWORD: "", **user_input}
+            login = {
+                CONF_FTP_PORT: user_input.get(CONF_FTP_PORT, ftp.PORT),
+                CONF_FTP_USERNAME: username,
+                CONF_FTP_PASSWORD: user_input.get(CONF_FTP_PASSWORD, ""),
+            }
             try:
                 await self.hass.async_add_executor_job(
-                    ftp.check,
-                    self._data[CONF_HOST],
-                    login[CONF_FTP_PORT],
-                    login[CONF_FTP_USERNAME],
-                    login[CONF_FTP_PASSWORD],
+                    ftp.check, self._data[CONF_HOST], *login.values()
                 )
             except RionError as err:
                 errors["base"] = translation_key(err)
             else:
                 return self._async_finish(login)
-        set_now = {key: self._suggested[key] for key in FTP_KEYS if key in self._suggested}
+        is_new = self.source != SOURCE_RECONFIGURE
+        suggested = user_input or (FACTORY_FTP if is_new else self._suggested)
         return self.async_show_form(
             step_id="ftp",
-            data_schema=self.add_suggested_values_to_schema(
-                FTP_SCHEMA, user_input or set_now or FACTORY_FTP
-            ),
+            data_schema=self.add_suggested_values_to_schema(FTP_SCHEMA, suggested),
             errors=errors,
         )
 
@@ -246,6 +353,7 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
     def _async_finish(self, login: dict[str, Any]) -> ConfigFlowResult:
         """Create the entry, or change it; only a new address costs a reconnect."""
         if self.source != SOURCE_RECONFIGURE:
+            self._async_end_discovery()
             return self.async_create_entry(title=self._title, data=self._data | login)
         entry = self._get_reconfigure_entry()
         kept = {key: value for key, value in entry.data.items() if key not in FTP_KEYS}
@@ -253,6 +361,13 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         moved = any(data[key] != entry.data[key] for key in (CONF_HOST, CONF_PORT))
         finish = self.async_update_reload_and_abort if moved else self.async_update_and_abort
         return finish(entry, data=data)
+
+    @callback
+    def _async_end_discovery(self) -> None:
+        """End the flow that offers the same meter by its MAC address."""
+        seen = {"title_placeholders": {"name": self._data[CONF_HOST]}}
+        for flow in self._async_in_progress(match_context=seen):
+            self.hass.config_entries.flow.async_abort(flow["flow_id"])
 
 
 class Nl43OptionsFlow(OptionsFlow):
