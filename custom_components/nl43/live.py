@@ -41,10 +41,13 @@ def _may_read(
     entry: Nl43ConfigEntry,
 ) -> bool:
     """Tell whether the user may read every entity of the meter."""
-    check = connection.user.permissions.check_entity
-    return all(
-        check(entity.entity_id, POLICY_READ)
-        for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
+    permissions = connection.user.permissions
+    if permissions.access_all_entities(POLICY_READ):
+        return True
+    entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
+    # Of a meter without entities nobody knows yet who may read them.
+    return bool(entities) and all(
+        permissions.check_entity(entity.entity_id, POLICY_READ) for entity in entities
     )
 
 
