@@ -4,6 +4,7 @@ import argparse
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 import shutil
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import Any, Final
 from script.hass_client import Account, HassClient, HassError, MeterAddress
 from script.real_hass import HOST, ROOT, Program, RealHass, port_is_taken, running
 
-FOLDER: Final = ROOT / ".demo"
+FTP_PORTS_AFTER: Final = 2
 DASHBOARD: Final = "sound-levels"
 TILES: Final = ("lp", "leq", "lmax", "lmin", "ln1", "ln2", "measurement_state", "connection")
 GRAPH: Final = ("lp", "leq", "ln1")
@@ -30,16 +31,32 @@ class DemoMeter:
     options: tuple[str, ...] = ()
 
 
-METERS: Final = (
-    DemoMeter(
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """What is to run, and where."""
+
+    folder: Path
+    port: int
+    meters: tuple[DemoMeter, ...]
+
+
+def demo_meters(first_port: int) -> tuple[DemoMeter, ...]:
+    """Return the two meters."""
+    replay = ROOT / "tests/recordings/dod_measuring.txt"
+    recorded = DemoMeter(
         title="A meter that answers with recorded payloads",
         serial="01430001",
-        port=22551,
-        ftp_port=21211,
-        options=("--replay", str(ROOT / "tests/recordings/dod_measuring.txt")),
-    ),
-    DemoMeter(title="A meter that lives", serial="01430002", port=22552, ftp_port=21212),
-)
+        port=first_port,
+        ftp_port=first_port + FTP_PORTS_AFTER,
+        options=("--replay", str(replay)),
+    )
+    living = DemoMeter(
+        title="A meter that lives",
+        serial="01430002",
+        port=first_port + 1,
+        ftp_port=first_port + 1 + FTP_PORTS_AFTER,
+    )
+    return recorded, living
 
 
 class DemoError(Exception):
@@ -55,30 +72,35 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
     parser.add_argument("--port", type=int, default=8123, help="Home Assistant's (%(default)s)")
+    parser.add_argument(
+        "--meter-port", type=int, default=22551, help="first of the meters' four (%(default)s)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / ".demo", help="what is kept (.demo in the repository)"
+    )
     parser.add_argument("--reset", action="store_true", help="forget the last run and start anew")
     return parser.parse_args()
 
 
-def check_ports(port: int) -> None:
+def check_ports(demo: Demo) -> None:
     """Refuse to start on ports that are taken."""
-    if port_is_taken(port):
-        message = f"port {port} is taken: stop what listens there, or choose another with --port."
-        raise DemoError(message)
-    for meter in METERS:
-        for number in (meter.port, meter.ftp_port):
-            if port_is_taken(number):
-                message = (
-                    f"port {number}, which a simulated meter needs, is taken: "
-                    "is the demo running already?"
-                )
-                raise DemoError(message)
+    wanted = [(demo.port, "Home Assistant", "--port")]
+    for meter in demo.meters:
+        wanted += [(port, "a meter", "--meter-port") for port in (meter.port, meter.ftp_port)]
+    for port, who, option in wanted:
+        if port_is_taken(port):
+            message = (
+                f"port {port}, which {who} needs, is taken. Is the demo running already? "
+                f"Else stop what listens there, or choose another port with {option}."
+            )
+            raise DemoError(message)
 
 
-def simulator(meter: DemoMeter) -> Program:
+def simulator(meter: DemoMeter, folder: Path) -> Program:
     """Return the program that is a meter."""
     words = ["-m", "nl43_sim", "--host", HOST, "--serial", meter.serial, "--measuring"]
     words += ["--port", str(meter.port), "--ftp-port", str(meter.ftp_port), *meter.options]
-    return Program(f"the meter {meter.serial}", words, FOLDER / f"meter-{meter.serial}.log")
+    return Program(f"the meter {meter.serial}", words, folder / f"meter-{meter.serial}.log")
 
 
 def section(meter: DemoMeter, entities: dict[str, str]) -> dict[str, Any]:
@@ -88,7 +110,10 @@ def section(meter: DemoMeter, entities: dict[str, str]) -> dict[str, Any]:
         ids = (entities.get(f"{meter.serial}_{key}") for key in keys)
         return [entity_id for entity_id in ids if entity_id]
 
-    tiles = [{"type": "tile", "entity": entity_id} for entity_id in found(TILES)]
+    tiles = [
+        {"type": "tile", "entity": entity_id, "name": {"type": "entity"}}
+        for entity_id in found(TILES)
+    ]
     graph = {"type": "history-graph", "hours_to_show": 1, "entities": found(GRAPH)}
     heading = {"type": "heading", "heading": meter.title}
     return {
@@ -97,10 +122,10 @@ def section(meter: DemoMeter, entities: dict[str, str]) -> dict[str, Any]:
     }
 
 
-async def set_up(client: HassClient) -> None:
+async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
     """Add the meters by the config flow and lay out the dashboard, on the first run."""
     known = await client.entity_ids()
-    for meter in METERS:
+    for meter in meters:
         if f"{meter.serial}_lp" not in known:
             await client.add_meter(
                 MeterAddress(host=HOST, port=meter.port, ftp_port=meter.ftp_port)
@@ -118,36 +143,36 @@ async def set_up(client: HassClient) -> None:
     )
     entities = await client.entity_ids()
     view = {"title": "Meters", "type": "sections", "max_columns": 2}
-    view["sections"] = [section(meter, entities) for meter in METERS]
+    view["sections"] = [section(meter, entities) for meter in meters]
     await client.command("lovelace/config/save", url_path=DASHBOARD, config={"views": [view]})
     await client.command("frontend/set_system_data", key="core", value={"default_panel": DASHBOARD})
 
 
-async def run_until_it_ends(port: int) -> None:
+async def run_until_it_ends(demo: Demo) -> None:
     """Start everything, then wait until something ends."""
-    account = Account()
-    hass = RealHass(FOLDER / "config", port, auto_login=True)
+    hass = RealHass(demo.folder / "config", demo.port, auto_login=True)
     hass.write_config()
     async with AsyncExitStack() as stack:
-        meters = [simulator(meter) for meter in METERS]
+        meters = [simulator(meter, demo.folder) for meter in demo.meters]
         for program in (*meters, hass):
             await stack.enter_async_context(running(program))
         say("Home Assistant is starting ...")
         ends = [asyncio.create_task(hass.keep_running(), name=hass.name)]
         ends += [asyncio.create_task(meter.ended(), name=meter.name) for meter in meters]
-        ready = asyncio.create_task(welcome(hass.url, account))
+        ready = asyncio.create_task(welcome(hass.url, demo.meters))
         done, _ = await asyncio.wait([*ends, ready], return_when=asyncio.FIRST_COMPLETED)
         if ready in done:
             await ready
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        message = f"{done.pop().get_name()} has ended by itself; the logs are in {FOLDER}."
+        message = f"{done.pop().get_name()} has ended by itself; the logs are in {demo.folder}."
         raise DemoError(message)
 
 
-async def welcome(url: str, account: Account) -> None:
+async def welcome(url: str, meters: tuple[DemoMeter, ...]) -> None:
     """Set up what is missing and tell where to look."""
+    account = Account()
     async with HassClient.logged_in(url, account) as client:
-        await set_up(client)
+        await set_up(client, meters)
     say(f"""
 Two simulated meters are live in Home Assistant:
 
@@ -158,7 +183,7 @@ Ctrl-C stops everything; the next run goes on where this one ends.
 """)
 
 
-async def run(port: int) -> None:
+async def run(demo: Demo) -> None:
     """Run the demo until a signal ends it."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -166,7 +191,7 @@ async def run(port: int) -> None:
     for number in STOPPING:
         loop.add_signal_handler(number, task.cancel)
     try:
-        await run_until_it_ends(port)
+        await run_until_it_ends(demo)
     except asyncio.CancelledError:
         say("Stopped.")
 
@@ -174,12 +199,14 @@ async def run(port: int) -> None:
 def main() -> int:
     """Run the command line."""
     arguments = parse_arguments()
+    folder = arguments.folder.resolve()
+    demo = Demo(folder=folder, port=arguments.port, meters=demo_meters(arguments.meter_port))
     try:
-        check_ports(arguments.port)
+        check_ports(demo)
         if arguments.reset:
-            shutil.rmtree(FOLDER, ignore_errors=True)
-        FOLDER.mkdir(exist_ok=True)
-        asyncio.run(run(arguments.port))
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        asyncio.run(run(demo))
     except (DemoError, HassError, TimeoutError, OSError) as error:
         print(f"error: {error or 'Home Assistant did not start in time'}", file=sys.stderr)
         return 1

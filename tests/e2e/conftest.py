@@ -16,7 +16,6 @@ from script.hass_client import Account, HassClient, MeterAddress
 from script.real_hass import ROOT, RealHass, free_port, running
 
 ACCOUNT: Final = Account(name="Ada", username="ada", password="sound level")
-SCREENSHOTS: Final = ROOT / "build/screenshots"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 # Without these Chromium looks for its maker's servers at every start.
 BROWSER_FLAGS: Final = (

@@ -1,34 +1,39 @@
 """What a new user does in the browser."""
 
+from datetime import timedelta
 import re
 from typing import Final
+from urllib.parse import urlencode
 
+from homeassistant.util import dt as dt_util
 from playwright.async_api import Locator, Page, expect
 import pytest
 
 from nl43_sim import SimulatedMeter
 from script.real_hass import HOST, free_port
 
-from .conftest import ACCOUNT, SCREENSHOTS, Site
+from .conftest import ACCOUNT, Site
+from .pages import open_page, take_screenshot
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 INTEGRATION: Final = "Rion NL-43/NL-53 sound level meter"
 RECORDED_LP: Final = "46.2 dB"
 RECORDED_LEQ: Final = "43.7 dB"
+HISTORY: Final = timedelta(minutes=1)
+# Axes and grid are grey: only a drawn line has colour.
+IS_DRAWN_IN_COLOUR: Final = """
+canvas => {
+  const context = canvas.getContext("2d");
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+  for (let i = 0; i < pixels.length; i += 4) {
+    const [red, green, blue] = pixels.slice(i, i + 3);
+    if (Math.max(red, green, blue) - Math.min(red, green, blue) > 60) return true;
+  }
+  return false;
+}
+"""
 LEVEL: Final = re.compile(r"\d+\.\d dB")
-
-
-async def open_page(page: Page, path: str) -> None:
-    """Go to a page and wait until Home Assistant shows it."""
-    await page.goto(path)
-    await expect(page.locator("#ha-launch-screen")).to_have_count(0)
-
-
-async def take_screenshot(page: Page, name: str) -> None:
-    """Keep what is seen, for a look and for the README."""
-    await page.wait_for_load_state("networkidle")
-    await page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
 
 
 def field(page: Page, label: str) -> Locator:
@@ -108,7 +113,14 @@ async def test_history(site: Site, user_page: Page) -> None:
     """The history draws the levels."""
     entities = await site.client.entity_ids()
     chosen = [entities[f"{site.meter.config.serial}_{key}"] for key in ("lp", "leq", "ln1")]
-    await open_page(user_page, f"/history?entity_id={','.join(chosen)}")
-    await expect(user_page.locator("ha-chart-base canvas").first).to_be_visible()
+    end = dt_util.utcnow()
+    query = {
+        "entity_id": ",".join(chosen),
+        "start_date": (end - HISTORY).isoformat(),
+        "end_date": end.isoformat(),
+    }
+    await open_page(user_page, f"/history?{urlencode(query)}")
+    chart = user_page.locator("ha-chart-base canvas").first
+    await user_page.wait_for_function(IS_DRAWN_IN_COLOUR, arg=await chart.element_handle())
     await expect(user_page.get_by_text(RECORDED_LP).first).to_be_visible()
     await take_screenshot(user_page, "history")

@@ -1,0 +1,21 @@
+"""What the browser tests do with any page."""
+
+from typing import Final
+
+from playwright.async_api import Page, expect
+
+from script.real_hass import ROOT
+
+SCREENSHOTS: Final = ROOT / "build/screenshots"
+
+
+async def open_page(page: Page, path: str) -> None:
+    """Go to a page and wait until Home Assistant shows it."""
+    await page.goto(path)
+    await expect(page.locator("#ha-launch-screen")).to_have_count(0)
+
+
+async def take_screenshot(page: Page, name: str) -> None:
+    """Keep what is seen, for a look and for the README."""
+    await page.wait_for_load_state("networkidle")
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")

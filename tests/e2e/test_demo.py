@@ -1,0 +1,108 @@
+"""The demo, as a person runs it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+import signal
+import socket
+from typing import Final
+
+from playwright.async_api import Browser, Page, expect
+import pytest
+
+from script.real_hass import HOST, ROOT, free_port
+
+from .pages import open_page, take_screenshot
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+PATIENCE: Final = 90.0
+# Apart from a demo that the developer has running.
+METER_PORT: Final = 24551
+READY: Final = "Ctrl-C stops everything"
+
+
+async def start_demo(folder: Path, port: int) -> asyncio.subprocess.Process:
+    """Type the command, in a folder that is not the repository."""
+    words = ("--folder", folder, "--port", str(port), "--meter-port", str(METER_PORT))
+    return await asyncio.create_subprocess_exec(
+        ROOT / "script/demo",
+        *words,
+        cwd=folder.parent,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def read_until(demo: asyncio.subprocess.Process, words: str) -> str:
+    """Return what the demo says, up to a line with the words."""
+    assert demo.stdout is not None
+    said = ""
+    while words not in said:
+        line = await demo.stdout.readline()
+        assert line, said
+        said += line.decode()
+    return said
+
+
+@asynccontextmanager
+async def running_demo(folder: Path, port: int) -> AsyncIterator[str]:
+    """Run the demo for the time of a block, then press Ctrl-C."""
+    demo = await start_demo(folder, port)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield await read_until(demo, READY)
+            demo.send_signal(signal.SIGINT)
+            await read_until(demo, "Stopped.")
+            assert await demo.wait() == 0
+    finally:
+        if demo.returncode is None:
+            demo.send_signal(signal.SIGTERM)
+            await demo.wait()
+
+
+async def processes_of(folder: Path) -> list[str]:
+    """Return the command lines of what the demo has left behind."""
+    ps = await asyncio.create_subprocess_exec(
+        "ps", "-A", "-o", "args", stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await ps.communicate()
+    left = (str(folder), f"--port {METER_PORT}", f"--port {METER_PORT + 1}")
+    return [line for line in output.decode().splitlines() if any(word in line for word in left)]
+
+
+async def see_levels(page: Page, said: str) -> None:
+    """Follow the address that the demo names; it logs in by itself."""
+    address = next(word for word in said.split() if word.startswith("http"))
+    await open_page(page, address)
+    await expect(page.get_by_text("A meter that lives")).to_be_visible()
+    await expect(page.get_by_text("46.2 dB").first).to_be_visible()
+    await expect(page.get_by_text("Connected")).to_have_count(2)
+
+
+async def test_demo_twice(tmp_path: Path, browser: Browser) -> None:
+    """It shows both meters, stops whole, and runs again on its old state."""
+    folder = tmp_path / "demo"
+    port = free_port()
+    page = await browser.new_page(viewport={"width": 1280, "height": 760})
+    async with running_demo(folder, port) as said:
+        await see_levels(page, said)
+    assert await processes_of(folder) == []
+    async with running_demo(folder, port) as said:
+        await see_levels(page, said)
+        await take_screenshot(page, "demo")
+    assert await processes_of(folder) == []
+    await page.close()
+    for log in folder.glob("meter-*.log"):
+        assert log.read_text().count("violations: 0") == 2, log.read_text()
+
+
+async def test_port_taken(tmp_path: Path) -> None:
+    """It says plainly which port is taken."""
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        demo = await start_demo(tmp_path / "demo", port)
+        output, _ = await demo.communicate()
+    assert demo.returncode == 1
+    assert f"error: port {port}, which Home Assistant needs, is taken." in output.decode()
