@@ -26,8 +26,8 @@ from .const import (
     ConnectionState,
 )
 from .errors import translation_key
-from .facts import Fact, Facts, MeterData, SlowQuestion, is_running
-from .rion import Meter, Priority, RefusedError, ResultError, RionError, backoff, ftp
+from .facts import SLEEP_MODE_QUESTION, Fact, Facts, MeterData, SlowQuestion, is_running
+from .rion import Meter, Priority, RefusedError, ResultError, RionError, StateError, backoff, ftp
 from .rion.connection import MAX_BACKOFF, PACE
 from .rion.vocabulary import SLEEP_MODE, SYSTEM_VERSION, TYPE, Command, OnOff
 
@@ -297,7 +297,9 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         """Return what an outage looks like from here."""
         if isinstance(err, RefusedError):
             return await self._refused_or_wedged()
-        if self.data is not None and self.data.get(SLEEP_MODE) is OnOff.ON:
+        if isinstance(err, StateError):
+            await self._ask(SLEEP_MODE_QUESTION)
+        if self.data.get(SLEEP_MODE) is OnOff.ON:
             return ConnectionState.ASLEEP
         if isinstance(err, ResultError):
             # It answers, but not with levels.
@@ -340,6 +342,8 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             asked = True
             self._slow_asked = now
             await self._ask(question)
+            if not self.meter.connection.is_open:
+                return
 
     async def _ask(self, question: SlowQuestion) -> None:
         """Ask one slow question; what goes wrong costs this fact alone."""

@@ -25,7 +25,10 @@ from .rion.vocabulary import (
 )
 
 # An answer that could not be renewed for so many of its age limits is no longer shown.
-EXPIRY: Final = 4
+EXPIRY: Final = 6
+# What was never asked counts as so many age limits old: it comes before the run state is
+# asked again, but not so long that the run state expires.
+UNASKED: Final = 2
 # A question that stays unanswered is asked half as often each time, down to this power of two.
 MAX_STRIKES: Final = 6
 
@@ -95,6 +98,7 @@ class SlowQuestion:
     makes_sense: Callable[[MeterData], bool] = _always
 
 
+SLEEP_MODE_QUESTION: Final = SlowQuestion(SLEEP_MODE, 3600)
 # In the order in which they are asked at first.
 SLOW_QUESTIONS: Final = (
     SlowQuestion(MEASURE, 30),
@@ -110,7 +114,7 @@ SLOW_QUESTIONS: Final = (
     SlowQuestion(CLOCK, 600),
     SlowQuestion(SD_FREE, 600),
     SlowQuestion(SD_TOTAL, 3600),
-    SlowQuestion(SLEEP_MODE, 3600),
+    SLEEP_MODE_QUESTION,
 )
 _DOUBTFUL: Final = (MEASURE.name, PAUSE.name)
 
@@ -159,7 +163,7 @@ class Facts:
 
     def miss(self, question: SlowQuestion, now: float) -> None:
         """Note that a question was asked in vain."""
-        record = self._records[question.command.name]
+        record = self._records.setdefault(question.command.name, _Record(now))
         record.asked = now
         record.doubtful = False
         record.strikes = min(record.strikes + 1, MAX_STRIKES)

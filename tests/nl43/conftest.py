@@ -1,6 +1,7 @@
 """A Home Assistant in process and simulated meters on loopback sockets."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import HomeAssistant
@@ -9,12 +10,24 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 import custom_components  # noqa: F401 - so that Home Assistant finds it
 from custom_components.nl43 import coordinator
-from custom_components.nl43.const import DOMAIN
+from custom_components.nl43.const import CONF_FTP_PASSWORD, CONF_FTP_PORT, CONF_FTP_USERNAME, DOMAIN
 from custom_components.nl43.rion import connection
 from nl43_sim import SimulatedMeter, SimulatorConfig
 
 # The tests' meters are a hundred times as quick, and judge their clients by that pace.
 QUICK = 0.01
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until a condition holds; fail when it does not come true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - any condition, not only an event
+            await asyncio.sleep(0.005)
+
+
+def quick_meter(serial: str = "01234567") -> SimulatorConfig:
+    """Return a measuring meter that is as quick as the tests' poller."""
+    return SimulatorConfig(serial=serial, pace_limit=QUICK, answer_limit=3 * QUICK, latency=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +39,18 @@ def _real_sockets(socket_enabled: None, enable_custom_integrations: None) -> Non
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every wait of the poller pass a hundred times as quickly."""
     for module, names in (
-        (connection, ("PACE", "SETTLE", "STILL", "MAX_BACKOFF")),
+        (
+            connection,
+            (
+                "PACE",
+                "SETTLE",
+                "STILL",
+                "MAX_BACKOFF",
+                "ANSWER_LIMIT",
+                "ANSWER_TIMEOUT",
+                "CONNECT_TIMEOUT",
+            ),
+        ),
         (coordinator, ("SLOT", "SLOT_INTERVAL", "WATCHED_BACKOFF")),
     ):
         for name in names:
@@ -41,22 +65,35 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def sim(quick: None) -> AsyncGenerator[SimulatedMeter]:
-    """A measuring meter that allows the tests' quick pace, and is never treated worse."""
-    config = SimulatorConfig(pace_limit=QUICK, latency=0.0)
-    async with SimulatedMeter(config) as meter:
+    """Run a measuring meter that allows the tests' quick pace, and is never treated worse."""
+    async with SimulatedMeter(quick_meter()) as meter:
         yield meter
         assert meter.violations == []
 
 
 @pytest.fixture
 def entry(hass: HomeAssistant, sim: SimulatedMeter) -> MockConfigEntry:
-    """The configured meter, not set up yet."""
+    """Return the configured meter, not set up yet."""
     entry = MockConfigEntry(
         domain=DOMAIN,
         title="NL-43 01234567",
         unique_id="01234567",
-        data={CONF_HOST: sim.host, CONF_PORT: sim.port},
+        data={
+            CONF_HOST: sim.host,
+            CONF_PORT: sim.port,
+            CONF_FTP_PORT: sim.ftp_port,
+            CONF_FTP_USERNAME: "USER",
+            CONF_FTP_PASSWORD: "0000",
+        },
         options={"scan_interval": 1, "live_interval": 1},
     )
     entry.add_to_hass(hass)
+    return entry
+
+
+@pytest.fixture
+async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry:
+    """Return the configured meter, set up and read."""
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
     return entry

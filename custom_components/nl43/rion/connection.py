@@ -29,7 +29,9 @@ from .protocol import SUBSTITUTE, LineDecoder, check_result, encode, is_result
 
 # The guide: the next command at least 1 s after the answer.
 PACE: Final = 1.0
-# The guide: answers within 3 s; the rest is for a slow cellular link.
+# The guide: answers within 3 s.
+ANSWER_LIMIT: Final = 3.0
+# The same, with time for a slow cellular link.
 ANSWER_TIMEOUT: Final = 5.0
 # Below the 10 s after which Home Assistant complains of a slow start.
 CONNECT_TIMEOUT: Final = 8.0
@@ -440,9 +442,11 @@ class Connection:
             raise
         finally:
             ended = self._loop.time()
-            if link.arrived > started and (error is None or isinstance(error, ResultError)):
-                ended = link.arrived
-            self._rest_since = ended
+            if error is None or isinstance(error, ResultError):
+                ended = self._rest_since = link.arrived
+            else:
+                # The right answer may still be on its way: it is waited for, and then drained.
+                self._rest_since = max(ended, started + ANSWER_LIMIT - PACE)
             self.statistics.add(
                 Exchange(
                     job.command,
@@ -454,26 +458,39 @@ class Connection:
 
     @classmethod
     async def _answer(cls, link: _Link, job: _Job, deadline: float) -> object:
-        """Read one answer, and see that nothing else came with it."""
+        """Read one answer, and see that nothing else comes after it."""
         try:
-            for _ in range(MAX_STRAY_LINES):
-                line = await link.line(deadline)
-                if is_result(line):
-                    break
-            else:
-                msg = f"no result code in the answer to {job.command!r}"
-                raise DesyncError(msg)
-            check_result(line, job.command)
-            answer = job.parse and job.parse(await link.line(deadline))
+            answer = await cls._read(link, job, deadline)
         except ResultError:
             await cls._settle(link, job)
             raise
+        except DesyncError:
+            if job.stream:
+                # It may stream all the same.
+                await cls._stop(link, deadline)
+            raise
         if job.stream:
-            link.write(SUBSTITUTE)
-            await link.quiet(deadline)
+            await cls._stop(link, deadline)
         else:
             await cls._settle(link, job)
         return answer
+
+    @staticmethod
+    async def _read(link: _Link, job: _Job, deadline: float) -> object:
+        """Read the result line, and the data line of a question."""
+        for _ in range(MAX_STRAY_LINES):
+            line = await link.line(deadline)
+            if is_result(line):
+                check_result(line, job.command)
+                return job.parse and job.parse(await link.line(deadline))
+        msg = f"no result code in the answer to {job.command!r}"
+        raise DesyncError(msg)
+
+    @staticmethod
+    async def _stop(link: _Link, deadline: float) -> None:
+        """Stop a stream, and wait until it is still."""
+        link.write(SUBSTITUTE)
+        await link.quiet(deadline)
 
     @staticmethod
     async def _settle(link: _Link, job: _Job) -> None:
