@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import signal
 import sys
 from typing import Any, Final
 
+from aiohttp import ClientError
+
 from script.hass_client import Account, HassClient, HassError, MeterAddress
 from script.real_hass import HOST, ROOT, Program, RealHass, port_is_taken, running
 
@@ -17,6 +20,7 @@ FTP_PORTS_AFTER: Final = 2
 DASHBOARD: Final = "sound-levels"
 TILES: Final = ("lp", "leq", "lmax", "lmin", "ln1", "ln2", "measurement_state", "connection")
 GRAPH: Final = ("lp", "leq", "ln1")
+GRAPH_HOURS: Final = 0.25
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -114,7 +118,7 @@ def section(meter: DemoMeter, entities: dict[str, str]) -> dict[str, Any]:
         {"type": "tile", "entity": entity_id, "name": {"type": "entity"}}
         for entity_id in found(TILES)
     ]
-    graph = {"type": "history-graph", "hours_to_show": 1, "entities": found(GRAPH)}
+    graph = {"type": "history-graph", "hours_to_show": GRAPH_HOURS, "entities": found(GRAPH)}
     heading = {"type": "heading", "heading": meter.title}
     return {
         "type": "grid",
@@ -125,11 +129,11 @@ def section(meter: DemoMeter, entities: dict[str, str]) -> dict[str, Any]:
 async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
     """Add the meters by the config flow and lay out the dashboard, on the first run."""
     known = await client.entity_ids()
-    for meter in meters:
-        if f"{meter.serial}_lp" not in known:
-            await client.add_meter(
-                MeterAddress(host=HOST, port=meter.port, ftp_port=meter.ftp_port)
-            )
+    missing = [meter for meter in meters if f"{meter.serial}_lp" not in known]
+    addresses = (
+        MeterAddress(host=HOST, port=meter.port, ftp_port=meter.ftp_port) for meter in missing
+    )
+    await asyncio.gather(*map(client.add_meter, addresses))
     dashboards = await client.command("lovelace/dashboards/list")
     if any(dashboard["url_path"] == DASHBOARD for dashboard in dashboards):
         return
@@ -157,15 +161,18 @@ async def run_until_it_ends(demo: Demo) -> None:
         for program in (*meters, hass):
             await stack.enter_async_context(running(program))
         say("Home Assistant is starting ...")
-        ends = [asyncio.create_task(hass.keep_running(), name=hass.name)]
-        ends += [asyncio.create_task(meter.ended(), name=meter.name) for meter in meters]
-        ready = asyncio.create_task(welcome(hass.url, demo.meters))
-        done, _ = await asyncio.wait([*ends, ready], return_when=asyncio.FIRST_COMPLETED)
-        if ready in done:
-            await ready
-            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        message = f"{done.pop().get_name()} has ended by itself; the logs are in {demo.folder}."
-        raise DemoError(message)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watch(hass.name, hass.keep_running(), demo.folder))
+            for meter in meters:
+                tasks.create_task(watch(meter.name, meter.ended(), demo.folder))
+            tasks.create_task(welcome(hass.url, demo.meters))
+
+
+async def watch(name: str, end: Coroutine[Any, Any, int], folder: Path) -> None:
+    """Nothing is to end by itself."""
+    code = await end
+    message = f"{name} has ended by itself (exit code {code}); the logs are in {folder}."
+    raise DemoError(message)
 
 
 async def welcome(url: str, meters: tuple[DemoMeter, ...]) -> None:
@@ -188,8 +195,14 @@ async def run(demo: Demo) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
+
+    def stop() -> None:
+        """Stop once: an impatient second Ctrl-C must not cut the stopping short."""
+        if not task.cancelling():
+            task.cancel()
+
     for number in STOPPING:
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, stop)
     try:
         await run_until_it_ends(demo)
     except asyncio.CancelledError:
@@ -201,16 +214,21 @@ def main() -> int:
     arguments = parse_arguments()
     folder = arguments.folder.resolve()
     demo = Demo(folder=folder, port=arguments.port, meters=demo_meters(arguments.meter_port))
+    failed = False
     try:
         check_ports(demo)
         if arguments.reset:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         asyncio.run(run(demo))
-    except (DemoError, HassError, TimeoutError, OSError) as error:
-        print(f"error: {error or 'Home Assistant did not start in time'}", file=sys.stderr)
-        return 1
-    return 0
+    except* TimeoutError:
+        failed = True
+        print(f"error: Home Assistant did not start; the logs are in {folder}.", file=sys.stderr)
+    except* (DemoError, HassError, ClientError, OSError) as errors:
+        failed = True
+        for error in errors.exceptions:
+            print(f"error: {error}", file=sys.stderr)
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -67,12 +67,18 @@ class HassClient:
         """Tell the REST interface."""
         return await self._request("POST", f"/api/{path}", json=data)
 
-    async def command(self, kind: str, **data: Any) -> Any:
-        """Carry out one websocket command."""
+    @asynccontextmanager
+    async def websocket(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a websocket and log in."""
         async with self._session.ws_connect(f"{self._url}/api/websocket") as websocket:
             await websocket.receive_json()
             await websocket.send_json({"type": "auth", "access_token": self.tokens["access_token"]})
             await websocket.receive_json()
+            yield websocket
+
+    async def command(self, kind: str, **data: Any) -> Any:
+        """Carry out one websocket command."""
+        async with self.websocket() as websocket:
             await websocket.send_json({"id": _FIRST_ID, "type": kind, **data})
             answer = await websocket.receive_json()
         if not answer["success"]:

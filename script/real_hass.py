@@ -111,6 +111,12 @@ class Program:
         return await self._process.wait()
 
     @property
+    def pid(self) -> int:
+        """Return its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Return whether it runs."""
         return self._process is not None and self._process.returncode is None

@@ -1,0 +1,200 @@
+"""What meters cost a real Home Assistant; see script/bench.
+
+For each number of meters: the interval between frames as the meters see it, at the default
+interval and live, the CPU time and the memory of Home Assistant with its recorder, the rows
+it writes. Figures are printed, nothing is judged.
+"""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+import itertools
+import json
+from pathlib import Path
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from typing import Any, Final
+
+import psutil
+
+from script.hass_client import Account, HassClient, MeterAddress
+from script.real_hass import HOST, ROOT, RealHass, free_port, running
+
+PACE: Final = 1.0
+# The settings are asked in the first minute, between the frames.
+SETTLE: Final = 45.0
+# The recorder commits every five seconds.
+COMMIT: Final = 6.0
+FLOWS_AT_ONCE: Final = 10
+MANY_METERS_LINE: Final = 2**26
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What Home Assistant has used so far."""
+
+    at: float
+    cpu: float
+    rss: int
+    rows: int
+
+
+class Meters:
+    """The simulated meters' process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, ports: list[dict[str, int]]) -> None:
+        """Keep the process and the meters' ports."""
+        self._process = process
+        self.ports = ports
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, count: int) -> AsyncIterator[Meters]:
+        """Run so many meters."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "script.bench_meters",
+            str(count),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=MANY_METERS_LINE,
+        )
+        assert process.stdout is not None
+        try:
+            yield cls(process, json.loads(await process.stdout.readline()))
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            await process.wait()
+
+    async def seen(self) -> list[dict[str, Any]]:
+        """Return what each meter saw since the last call."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(b"\n")
+        answer: list[dict[str, Any]] = json.loads(await self._process.stdout.readline())
+        return answer
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that a share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def usage(pid: int, database: Path) -> Usage:
+    """Return what a process has used, and how many states of the meters were recorded."""
+    process = psutil.Process(pid)
+    times = process.cpu_times()
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        (rows,) = connection.execute(
+            "select count(*) from states join states_meta using (metadata_id)"
+            " where entity_id like '%nl_43_9%'"
+        ).fetchone()
+    return Usage(time.monotonic(), times.user + times.system, process.memory_info().rss, rows)
+
+
+@asynccontextmanager
+async def watching(client: HassClient) -> AsyncIterator[None]:
+    """Watch every meter live, as a browser would."""
+    entries = await client.get("config/config_entries/entry?domain=nl43")
+
+    async def read() -> None:
+        async for _ in websocket:
+            pass
+
+    async with client.websocket() as websocket:
+        for number, entry in enumerate(entries, start=1):
+            await websocket.send_json(
+                {"id": number, "type": "nl43/subscribe_frames", "entry_id": entry["entry_id"]}
+            )
+        reader = asyncio.create_task(read())
+        try:
+            yield
+        finally:
+            reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await reader
+
+
+async def measure(hass: RealHass, meters: Meters, seconds: float, name: str) -> None:
+    """Measure for a while and print the figures."""
+    database = hass.folder / "home-assistant_v2.db"
+    await meters.seen()
+    before = usage(hass.pid, database)
+    await asyncio.sleep(seconds)
+    after = usage(hass.pid, database)
+    seen = await meters.seen()
+    intervals = [
+        later - earlier for meter in seen for earlier, later in itertools.pairwise(meter["frames"])
+    ]
+    frames = sum(len(meter["frames"]) for meter in seen)
+    answers = [answer for meter in seen for answer in meter["answers"]]
+    elapsed, cpu = after.at - before.at, after.cpu - before.cpu
+    median = statistics.median(intervals)
+    limit = PACE + statistics.median(answers)
+    print(
+        f"  {name:<8} frames {frames}, interval median {median:.3f} s"
+        f" p95 {percentile(intervals, 0.95):.3f} s max {max(intervals):.3f} s"
+        f" ({median / limit:.4f} x (1.0 s + round trip))\n"
+        f"           CPU {100 * cpu / elapsed:.1f} % of a core, {1000 * cpu / frames:.2f} ms"
+        f" a frame; memory {after.rss / 2**20:.0f} MB;"
+        f" rows {3600 * (after.rows - before.rows) / elapsed / len(seen):.0f} an hour and meter\n"
+        f"           connections a meter at most {max(meter['connections'] for meter in seen)}"
+        f" since set-up, violations {sum(meter['violations'] for meter in seen)}",
+        flush=True,
+    )
+
+
+async def add_meters(client: HassClient, meters: Meters) -> None:
+    """Add the meters by the config flow, some at a time."""
+    gate = asyncio.Semaphore(FLOWS_AT_ONCE)
+
+    async def add(ports: dict[str, int]) -> None:
+        async with gate:
+            await client.add_meter(MeterAddress(host=HOST, **ports))
+
+    await asyncio.gather(*(add(ports) for ports in meters.ports))
+
+
+async def bench(count: int, seconds: float) -> None:
+    """Measure with so many meters."""
+    with tempfile.TemporaryDirectory() as folder:
+        hass = RealHass(Path(folder), free_port(), auto_login=False)
+        hass.write_config()
+        async with (
+            Meters.running(count) as meters,
+            running(hass),
+            HassClient.logged_in(hass.url, Account()) as client,
+        ):
+            idle = psutil.Process(hass.pid).memory_info().rss
+            await add_meters(client, meters)
+            print(f"{count} meter(s); Home Assistant alone {idle / 2**20:.0f} MB", flush=True)
+            await asyncio.sleep(SETTLE)
+            await measure(hass, meters, seconds, "default")
+            async with watching(client):
+                await asyncio.sleep(COMMIT)
+                await measure(hass, meters, seconds, "live")
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
+    parser.add_argument(
+        "--meters", type=int, nargs="+", default=[1, 20, 100], help="how many (%(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=120.0, help="how long each (%(default)s)")
+    arguments = parser.parse_args()
+    for count in arguments.meters:
+        asyncio.run(bench(count, arguments.seconds))
+
+
+if __name__ == "__main__":
+    main()
