@@ -58,6 +58,7 @@ from .rion import (
     connection,
     ftp,
 )
+from .rion.protocol import is_result
 from .rion.vocabulary import TYPE
 
 MAX_HOST: Final = 253
@@ -168,8 +169,9 @@ async def probe_address(host: str, port: int) -> Identity:
         await meter.reading(Priority.PERSON)
     except (NoAnswerError, ClosedError) as err:
         exchanges = meter.connection.statistics.recent
-        if any(exchange.lines for exchange in exchanges if exchange.error):
-            # It talks, but never said done: a web server, for one.
+        lines = [line for exchange in exchanges for line in exchange.lines]
+        if lines and not any(map(is_result, lines)):
+            # It talks, but not like a meter: a web server, for one.
             raise DesyncError(str(err)) from err
         raise
     else:
@@ -307,12 +309,16 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         if not entry.state.recoverable:
             return None
         # The new address may well lead to the same meter, which takes one connection.
-        await self.hass.config_entries.async_unload(entry.entry_id)
+        await self._async_give_up(entry)
         try:
-            await asyncio.sleep(connection.PACE)
             return await probe_address(host, port)
         finally:
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
+
+    async def _async_give_up(self, entry: ConfigEntry) -> None:
+        """Have an entry's poller leave its meter, and the meter at rest."""
+        await self.hass.config_entries.async_unload(entry.entry_id)
+        await asyncio.sleep(connection.PACE)
 
     @property
     def _suggested(self) -> dict[str, Any]:
@@ -327,7 +333,7 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             username = user_input.get(CONF_FTP_USERNAME, "").strip()
             if not username:
-                return self._async_finish({})
+                return await self._async_finish({})
             login = {
                 CONF_FTP_PORT: user_input.get(CONF_FTP_PORT, ftp.PORT),
                 CONF_FTP_USERNAME: username,
@@ -340,7 +346,7 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
             except RionError as err:
                 errors["base"] = translation_key(err)
             else:
-                return self._async_finish(login)
+                return await self._async_finish(login)
         is_new = self.source != SOURCE_RECONFIGURE
         suggested = user_input or (FACTORY_FTP if is_new else self._suggested)
         return self.async_show_form(
@@ -349,8 +355,7 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
             errors=errors,
         )
 
-    @callback
-    def _async_finish(self, login: dict[str, Any]) -> ConfigFlowResult:
+    async def _async_finish(self, login: dict[str, Any]) -> ConfigFlowResult:
         """Create the entry, or change it; only a new address costs a reconnect."""
         if self.source != SOURCE_RECONFIGURE:
             self._async_end_discovery()
@@ -358,9 +363,11 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         kept = {key: value for key, value in entry.data.items() if key not in FTP_KEYS}
         data = kept | self._data | login
-        moved = any(data[key] != entry.data[key] for key in (CONF_HOST, CONF_PORT))
-        finish = self.async_update_reload_and_abort if moved else self.async_update_and_abort
-        return finish(entry, data=data)
+        if all(data[key] == entry.data[key] for key in (CONF_HOST, CONF_PORT)):
+            return self.async_update_and_abort(entry, data=data)
+        if entry.state is ConfigEntryState.LOADED:
+            await self._async_give_up(entry)
+        return self.async_update_reload_and_abort(entry, data=data)
 
     @callback
     def _async_end_discovery(self) -> None:
