@@ -96,7 +96,7 @@ def usage(pid: int, database: Path) -> Usage:
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
         (rows,) = connection.execute(
             "select count(*) from states join states_meta using (metadata_id)"
-            " where entity_id like '%nl_43_9%'"
+            " where states_meta.entity_id like '%nl_43_9%'"
         ).fetchone()
     return Usage(time.monotonic(), times.user + times.system, process.memory_info().rss, rows)
 
@@ -159,7 +159,9 @@ async def add_meters(client: HassClient, meters: Meters) -> None:
 
     async def add(ports: dict[str, int]) -> None:
         async with gate:
-            await client.add_meter(MeterAddress(host=HOST, **ports))
+            await client.add_meter(
+                MeterAddress(host=HOST, port=ports["port"], ftp_port=ports["ftp_port"])
+            )
 
     await asyncio.gather(*(add(ports) for ports in meters.ports))
 
