@@ -26,10 +26,10 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.nl43.config_flow import clean_host
 from custom_components.nl43.const import DOMAIN
-from custom_components.nl43.rion import connection, ftp
+from custom_components.nl43.rion import ftp
 from nl43_sim import Asleep, Fault, SimulatedMeter
 
-from .conftest import quick_meter, until
+from .conftest import at_rest, quick_meter, until
 
 # Home Assistant's own http component keeps its keys as texts.
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
@@ -542,12 +542,6 @@ async def test_seen_at_its_address(
     await at_rest(hass, loaded)
     assert await hass.config_entries.async_setup(loaded.entry_id)
     assert mac_addresses(hass, loaded) == {FORMATTED_MAC}
-
-
-async def at_rest(hass: HomeAssistant, entry: Any) -> None:
-    """Unload an entry and let the meter rest, as its guide wants between two commands."""
-    assert await hass.config_entries.async_unload(entry.entry_id)
-    await asyncio.sleep(connection.PACE)
 
 
 async def test_seen_at_a_new_address(
