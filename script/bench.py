@@ -8,7 +8,7 @@ it writes. Figures are printed, nothing is judged.
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 import itertools
 import json
@@ -101,29 +101,6 @@ def usage(pid: int, database: Path) -> Usage:
     return Usage(time.monotonic(), times.user + times.system, process.memory_info().rss, rows)
 
 
-@asynccontextmanager
-async def watching(client: HassClient) -> AsyncIterator[None]:
-    """Watch every meter live, as a browser would."""
-    entries = await client.get("config/config_entries/entry?domain=nl43")
-
-    async def read() -> None:
-        async for _ in websocket:
-            pass
-
-    async with client.websocket() as websocket:
-        for number, entry in enumerate(entries, start=1):
-            await websocket.send_json(
-                {"id": number, "type": "nl43/subscribe_frames", "entry_id": entry["entry_id"]}
-            )
-        reader = asyncio.create_task(read())
-        try:
-            yield
-        finally:
-            reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await reader
-
-
 async def measure(hass: RealHass, meters: Meters, seconds: float, name: str) -> None:
     """Measure for a while and print the figures."""
     database = hass.folder / "home-assistant_v2.db"
@@ -142,8 +119,8 @@ async def measure(hass: RealHass, meters: Meters, seconds: float, name: str) -> 
     limit = PACE + statistics.median(answers)
     print(
         f"  {name:<8} frames {frames}, interval median {median:.3f} s"
-        f" p95 {percentile(intervals, 0.95):.3f} s max {max(intervals):.3f} s"
-        f" ({median / limit:.4f} x (1.0 s + round trip))\n"
+        f" p95 {percentile(intervals, 0.95):.3f} s max {max(intervals):.3f} s,"
+        f" {median / limit:.4f} x (1.0 s + round trip)\n"
         f"           CPU {100 * cpu / elapsed:.1f} % of a core, {1000 * cpu / frames:.2f} ms"
         f" a frame; memory {after.rss / 2**20:.0f} MB;"
         f" rows {3600 * (after.rows - before.rows) / elapsed / len(seen):.0f} an hour and meter\n"
@@ -181,7 +158,7 @@ async def bench(count: int, seconds: float) -> None:
             print(f"{count} meter(s); Home Assistant alone {idle / 2**20:.0f} MB", flush=True)
             await asyncio.sleep(SETTLE)
             await measure(hass, meters, seconds, "default")
-            async with watching(client):
+            async with client.watching():
                 await asyncio.sleep(COMMIT)
                 await measure(hass, meters, seconds, "live")
 

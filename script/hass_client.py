@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -75,6 +75,28 @@ class HassClient:
             await websocket.send_json({"type": "auth", "access_token": self.tokens["access_token"]})
             await websocket.receive_json()
             yield websocket
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Watch every meter live, as a browser would."""
+        entries = await self.get("config/config_entries/entry?domain=nl43")
+
+        async def read() -> None:
+            async for _ in websocket:
+                pass
+
+        async with self.websocket() as websocket:
+            for number, entry in enumerate(entries, start=1):
+                await websocket.send_json(
+                    {"id": number, "type": "nl43/subscribe_frames", "entry_id": entry["entry_id"]}
+                )
+            reader = asyncio.create_task(read())
+            try:
+                yield
+            finally:
+                reader.cancel()
+                with suppress(asyncio.CancelledError):
+                    await reader
 
     async def command(self, kind: str, **data: Any) -> Any:
         """Carry out one websocket command."""
