@@ -130,7 +130,8 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
 _MEGABYTES: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(?: ?MB)?")
 _STORE_NAME: Final = re.compile(r"[0-9]{1,4}")
 _SERIAL_NUMBER: Final = re.compile(r"[0-9]{8}")
-_VERSION: Final = re.compile(r"[0-9A-Za-z.]{1,20}")
+# Points are what tells a version (01.02.0107) from a stray word.
+_VERSION: Final = re.compile(r"[0-9A-Za-z]{1,8}(\.[0-9A-Za-z]{1,8}){1,3}")
 _PERCENT: Final = 100
 # DRD: a counter, then eight fields a channel; DRD?status adds five more.
 _DRD_FIELDS: Final = 1 + 8 * len(CHANNELS)
@@ -144,11 +145,12 @@ def _unfit(kind: str, text: str) -> DesyncError:
 
 def _word[E: StrEnum](words: type[E]) -> Callable[[str], E]:
     """Return the parser of one of a setting's words."""
-    table = {word.value.casefold(): word for word in words}
+    table = {word.value.lower(): word for word in words}
 
     def parse(text: str) -> E:
-        word = table.get(text.strip(" ").casefold())
-        if word is None:
+        word = table.get(text.strip(" ").lower())
+        # Some letters outside ASCII become ASCII ones in lower case.
+        if word is None or not text.isascii():
             raise _unfit(words.__name__, text)
         return word
 
