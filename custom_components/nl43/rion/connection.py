@@ -246,7 +246,7 @@ class Connection:
         self._losses = 0
         self._lost_at = 0.0
         self._lost_by: RionError | None = None
-        self._desyncs = 0
+        self._misfits: set[str] = set()
         self._max_backoff = MAX_BACKOFF
         self._closed = False
         self.statistics = Statistics()
@@ -289,17 +289,18 @@ class Connection:
         """Close the socket, and end every waiting command with ClosedError."""
         self._closed = True
         link = self._link
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
+        # All is given up before the first await: who closes may be cancelled, too.
         for _, _, job in self._queue:
             if not job.answer.done():
                 job.answer.set_exception(ClosedError("this connection is closed"))
         self._queue.clear()
         if link is not None:
             link.close()
-            await link.closed
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.wait([self._worker])
+        if link is not None:
+            await asyncio.shield(link.closed)
 
     async def _submit(
         self,
@@ -316,7 +317,8 @@ class Connection:
         encode(command)
         if priority is Priority.PERSON and self._lost_by and self._losses > 1:
             # A person is told at once, not after a long backoff, and nothing was sent.
-            raise self._lost_by
+            # One error raised again and again would grow by a traceback each time.
+            raise self._lost_by.with_traceback(None)
         job = _Job(command, parse, stream, priority, self._loop.create_future())
         heapq.heappush(self._queue, (priority, next(self._order), job))
         self._changed.set()
@@ -333,7 +335,7 @@ class Connection:
                 continue
             try:
                 answer = await self._serve(job)
-            except RionError as err:
+            except Exception as err:  # noqa: BLE001 - its caller's, and this task serves all callers
                 if not job.answer.done():
                     job.answer.set_exception(err)
             except BaseException:
@@ -367,22 +369,28 @@ class Connection:
 
     async def _serve(self, job: _Job) -> object:
         """Do one command, on a new socket where there is none."""
-        if self._link is None:
+        if (link := self._link) is None:
             try:
-                self._link = await self._open()
+                link = self._link = await self._open()
+                await self._greet(link)
             except RionError as err:
                 self._lose(err)
                 raise
+            except BaseException:
+                self._lose(ClosedError("given up while connecting"))
+                raise
         try:
-            answer = await self._transact(self._link, job)
+            answer = await self._transact(link, job)
         except ResultError:
             self._in_step()
             raise
         except DesyncError as err:
-            self._desyncs += 1
-            if self._desyncs > 1:
+            if job.command in self._misfits:
                 # Draining before this command did not help.
                 self._lose(err)
+            else:
+                # Different questions may each have an answer in words that nobody knows.
+                self._misfits.add(job.command)
             raise
         except RionError as err:
             self._lose(err)
@@ -395,20 +403,33 @@ class Connection:
         return answer
 
     async def _open(self) -> _Link:
-        """Return a new socket that has been greeted."""
+        """Return a new socket."""
+        # Not every kind of loop can tell the errors of a name's addresses apart; asyncio's own can.
+        loop = cast("asyncio.BaseEventLoop", self._loop)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                _, link = await self._loop.create_connection(_Link, self._host, self._port)
-        except ConnectionRefusedError as err:
-            msg = "the connection was refused"
-            raise RefusedError(msg) from err
+                _, link = await loop.create_connection(
+                    _Link, self._host, self._port, all_errors=True
+                )
         except TimeoutError as err:
             msg = "no connection in time"
             raise UnreachableError(msg) from err
-        except (OSError, UnicodeError) as err:
+        except ExceptionGroup as err:
+            # One error for each address that the host name has.
+            if err.subgroup(ConnectionRefusedError):
+                msg = "the connection was refused"
+                raise RefusedError(msg) from err
+            msg = f"no connection: {err.exceptions[0]}"
+            raise UnreachableError(msg) from err
+        except (OSError, ValueError, OverflowError) as err:
+            # A host name that nobody knows, or what is none; a port that there is not.
             msg = f"no connection: {err}"
             raise UnreachableError(msg) from err
         self.statistics.connects += 1
+        return link
+
+    async def _greet(self, link: _Link) -> None:
+        """Ask what is asked first on each new socket."""
         if (greeting := self._greeting) is not None:
             hello = _Job(
                 greeting.request,
@@ -417,13 +438,8 @@ class Connection:
                 priority=Priority.SLOW,
                 answer=self._loop.create_future(),
             )
-            try:
-                await self._transact(link, hello)
-                await self._rest()
-            except BaseException:
-                link.close()
-                raise
-        return link
+            await self._transact(link, hello)
+            await self._rest()
 
     async def _rest(self) -> None:
         """Let the pace pass."""
@@ -503,7 +519,7 @@ class Connection:
 
     def _in_step(self) -> None:
         """Note that command and answer fitted."""
-        self._desyncs = 0
+        self._misfits.clear()
         self._losses = 0
         self._lost_by = None
 
@@ -512,7 +528,7 @@ class Connection:
         if self._link is not None:
             self._link.close()
             self._link = None
-        self._desyncs = 0
+        self._misfits.clear()
         self._losses += 1
         self._lost_at = self._loop.time()
         self._lost_by = error

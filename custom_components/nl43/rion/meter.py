@@ -39,13 +39,15 @@ class Meter:
         What it lacks (R+0001, R+0003) is learnt, and refused from then on without asking.
         """
         if refusal := self.lacking.get(command.name):
-            raise refusal
+            # A new one each time: one error raised again and again would grow by a traceback.
+            raise type(refusal)(refusal.command)
         try:
             return await self.connection.ask(
                 command.request, command.parse, priority, stream=command.stream
             )
         except (CommandError, SpecificationError) as err:
-            if command is not READING:
+            # The greeting of a new socket may have been refused in its place.
+            if command is not READING and err.command == command.request:
                 self.lacking[command.name] = err
             raise
 
