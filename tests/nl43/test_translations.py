@@ -1,0 +1,379 @@
+"""Texts and icons: each one that is used is there, each one that is there is used."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from importlib import import_module
+import json
+from pathlib import Path
+import re
+from string import Formatter
+from typing import Any, Final, cast
+
+from homeassistant.components.sensor import SensorDeviceClass
+from homeassistant.helpers.entity import EntityDescription
+from homeassistant.util.yaml import load_yaml
+import pytest
+
+import custom_components.nl43
+from custom_components.nl43 import config_flow, errors
+from custom_components.nl43.const import DOMAIN, PLATFORMS
+from custom_components.nl43.rion import FtpError, WrongMeterError
+
+FOLDER: Final = Path(custom_components.nl43.__file__).parent
+SOURCES: Final = {path.name: ast.parse(path.read_text()) for path in FOLDER.glob("*.py")}
+# What Home Assistant's own part of a flow says of an integration's flow.
+ABORTED_BY_HOME_ASSISTANT: Final = {
+    "already_configured",
+    "already_in_progress",
+    "reconfigure_successful",
+}
+ON_OFF: Final = {"on", "off"}
+
+
+def read(name: str) -> Any:
+    """Return a JSON file of the integration."""
+    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
+
+
+TEXTS: Final = read("translations/en.json")
+ICONS: Final = read("icons.json")
+MANIFEST: Final = read("manifest.json")
+
+
+def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Return every text with the keys that lead to it."""
+    if isinstance(tree, str):
+        yield path, tree
+        return
+    for key, branch in tree.items():
+        yield from leaves(branch, (*path, key))
+
+
+ALL_TEXTS: Final = list(leaves(TEXTS))
+
+
+def placeholders(text: str) -> set[str]:
+    """Return the names of what a text leaves open."""
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def calls(name: str | None = None) -> Iterator[tuple[ast.Call, dict[str, ast.expr]]]:
+    """Return the calls in the integration's files with their keywords."""
+    for source, tree in SOURCES.items():
+        if name not in (None, source):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                yield node, {word.arg: word.value for word in node.keywords if word.arg}
+
+
+def constant(node: ast.AST | None) -> str | None:
+    """Return the text that stands in the source, None if it is anything else."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def constants() -> set[str]:
+    """Return all texts that stand in the integration's sources."""
+    return {
+        text
+        for tree in SOURCES.values()
+        for node in ast.walk(tree)
+        if (text := constant(node)) is not None
+    }
+
+
+def keys_of(mapping: ast.expr) -> set[str | None]:
+    """Return the keys of a mapping that stands in the source."""
+    assert isinstance(mapping, ast.Dict)
+    return {constant(key) for key in mapping.keys}
+
+
+# Entities
+
+
+def descriptions() -> list[tuple[str, EntityDescription]]:
+    """Return the description of every entity with its platform."""
+    found: dict[int, tuple[str, EntityDescription]] = {}
+
+    def collect(platform: str, value: object) -> None:
+        # A plain SensorEntityDescription is not an instance of EntityDescription.
+        if (
+            is_dataclass(value)
+            and not isinstance(value, type)
+            and hasattr(value, "has_entity_name")
+        ):
+            found[id(value)] = platform, cast("EntityDescription", value)
+        elif isinstance(value, dict):
+            collect(platform, tuple(value.values()))
+        elif isinstance(value, (tuple, list, set, frozenset)):
+            for part in value:
+                collect(platform, part)
+
+    for platform in PLATFORMS:
+        module = import_module(f"custom_components.{DOMAIN}.{platform}")
+        for value in vars(module).values():
+            collect(platform.value, value)
+    return list(found.values())
+
+
+ENTITIES: Final = descriptions()
+each_entity = pytest.mark.parametrize(
+    ("platform", "description"),
+    ENTITIES,
+    ids=[f"{platform}-{description.key}" for platform, description in ENTITIES],
+)
+
+
+def options_of(description: EntityDescription) -> set[str]:
+    """Return the words that an entity's state can be."""
+    return set(getattr(description, "options", None) or ())
+
+
+def test_every_platform_has_entities() -> None:
+    """The descriptions are found, whatever a platform calls its table."""
+    assert {platform for platform, _ in ENTITIES} == {platform.value for platform in PLATFORMS}
+
+
+@each_entity
+def test_entity_has_a_name(platform: str, description: EntityDescription) -> None:
+    """An entity is named by a text, or by its device class."""
+    if description.translation_key is None:
+        assert description.device_class not in (None, SensorDeviceClass.ENUM)
+        return
+    text = TEXTS["entity"][platform][description.translation_key]
+    assert placeholders(text["name"]) == set(description.translation_placeholders or {})
+
+
+@each_entity
+def test_entity_states_have_names(platform: str, description: EntityDescription) -> None:
+    """Each word has a text; the standard's symbols (A, C, Z; F, S, I) stand for themselves."""
+    text = TEXTS["entity"].get(platform, {}).get(description.translation_key or "", {})
+    symbols = {word for word in options_of(description) if re.fullmatch("[A-Z]", word)}
+    assert set(text.get("state", {})) == options_of(description) - symbols
+
+
+@each_entity
+def test_entity_has_an_icon(platform: str, description: EntityDescription) -> None:
+    """An icon of ours, or the one of the device class; for other states only what can occur."""
+    icon = ICONS["entity"].get(platform, {}).get(description.translation_key)
+    if icon is None:
+        assert description.device_class is not None
+        return
+    states = ON_OFF if platform in ("binary_sensor", "switch") else options_of(description)
+    assert set(icon.get("state", {})) <= states
+
+
+@pytest.mark.parametrize("tree", [TEXTS["entity"], ICONS["entity"]], ids=["texts", "icons"])
+def test_no_entity_too_many(tree: dict[str, dict[str, Any]]) -> None:
+    """What is written for an entity is for one that exists."""
+    used = {(platform, description.translation_key) for platform, description in ENTITIES}
+    assert {(platform, key) for platform, keys in tree.items() for key in keys} <= used
+
+
+def test_icons() -> None:
+    """Icons are Material Design's; a state has one of its own only where it is another."""
+    for path, icon in leaves(ICONS):
+        assert re.fullmatch("mdi:[a-z0-9-]+", icon), path
+    for keys in ICONS["entity"].values():
+        for key, icon in keys.items():
+            assert icon["default"] not in icon.get("state", {}).values(), key
+
+
+# Flows
+
+
+def test_config_steps() -> None:
+    """Each form has its texts, each field a name and an explanation, and nothing else has."""
+    schemas = {
+        "user": config_flow.ADDRESS_SCHEMA,
+        "reconfigure": config_flow.ADDRESS_SCHEMA,
+        "ftp": config_flow.FTP_SCHEMA,
+    }
+    steps = {
+        name.removeprefix("async_step_")
+        for name in vars(config_flow.Nl43ConfigFlow)
+        if name.startswith("async_step_")
+    }
+    assert steps - {"dhcp"} == set(schemas), "a discovery shows the user's form"
+    check_forms(TEXTS["config"]["step"], schemas)
+
+
+def test_options_steps() -> None:
+    """The same for the options."""
+    check_forms(TEXTS["options"]["step"], {"init": config_flow.OPTIONS_SCHEMA})
+
+
+def check_forms(texts: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Hold the texts of forms against their fields."""
+    assert set(texts) == set(schemas)
+    for step, schema in schemas.items():
+        fields = {str(key) for key in schema.schema}
+        assert texts[step]["title"]
+        assert set(texts[step]["data"]) == fields
+        assert set(texts[step]["data_description"]) == fields
+
+
+def test_config_errors() -> None:
+    """Each error of a form has its own text; another meter ends the flow instead."""
+    own = set()
+    for node in ast.walk(SOURCES["config_flow.py"]):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            own.add(constant(node.value))
+        elif isinstance(node, ast.Dict) and keys_of(node) == {"base"}:
+            own.add(constant(node.values[0]))
+    table = {key for kind, key in errors._KEYS.items() if kind is not WrongMeterError}
+    assert set(TEXTS["config"]["error"]) == (own - {None}) | table
+    texts = list(TEXTS["config"]["error"].values())
+    assert len(set(texts)) == len(texts)
+
+
+def test_config_aborts() -> None:
+    """Each end of a flow has its text, with what it leaves open."""
+    own: dict[str, set[str | None]] = {}
+    for call, words in calls("config_flow.py"):
+        reason = constant(words.get("reason"))
+        if isinstance(call.func, ast.Name) and call.func.id == "AbortFlow":
+            reason = constant(call.args[0])
+        if reason is not None:
+            given = words.get("description_placeholders")
+            own[reason] = keys_of(given) if given else set()
+    aborts = TEXTS["config"]["abort"]
+    assert set(aborts) == set(own) | ABORTED_BY_HOME_ASSISTANT
+    for reason, text in aborts.items():
+        assert placeholders(text) == own.get(reason, set()), reason
+
+
+def test_discovery_title() -> None:
+    """A discovered meter is offered by its address."""
+    assert placeholders(TEXTS["config"]["flow_title"]) == {"name"}
+
+
+# Exceptions
+
+
+def test_errors_of_the_meter_have_texts() -> None:
+    """Each error that set-up can end in says what to do, with what the coordinator gives."""
+    keys = {key for kind, key in errors._KEYS.items() if not issubclass(kind, FtpError)}
+    (given,) = [
+        keys_of(words["translation_placeholders"])
+        for _, words in calls("coordinator.py")
+        if isinstance(words.get("translation_key"), ast.Call)
+    ]
+    for key in keys:
+        text = TEXTS["exceptions"][key]["message"]
+        assert placeholders(text) <= given, key
+        assert {"host", "port"} <= placeholders(text), key
+
+
+def test_exceptions_in_the_code_have_texts() -> None:
+    """Each error that is raised by its key has its text and gives what that leaves open."""
+    for call, words in calls():
+        if (
+            "translation_domain" not in words
+            or (key := constant(words.get("translation_key"))) is None
+        ):
+            continue
+        given = words.get("translation_placeholders")
+        text = TEXTS["exceptions"][key]["message"]
+        if given is None or isinstance(given, ast.Dict):
+            assert placeholders(text) == (keys_of(given) if given else set()), ast.dump(call)
+
+
+def test_no_exception_too_many() -> None:
+    """Each text for an error is the text of one that is raised."""
+    assert set(TEXTS["exceptions"]) <= constants()
+
+
+# Style
+
+
+@pytest.mark.parametrize(("path", "text"), ALL_TEXTS, ids=[".".join(path) for path, _ in ALL_TEXTS])
+def test_style(path: tuple[str, ...], text: str) -> None:
+    """Home Assistant's rules for texts, and ours."""
+    assert text == text.strip()
+    assert text
+    assert "  " not in text
+    assert not re.search(r"[–—…“”‘’]|<[^>]*>|\w://|\[%key:|'\{\w+\}'", text)  # noqa: RUF001 - meant
+    for key in path:
+        assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*[a-z0-9]", key), key
+    is_prose = path[-1] in ("description", "message") or {
+        "data_description",
+        "error",
+        "abort",
+    } & set(path[:-1])
+    assert text.endswith(".") == bool(is_prose)
+    assert text[0].isupper() or text[0].isdigit() or text[0] == "{"
+
+
+# The integration's other files
+
+
+def test_manifest() -> None:
+    """Home Assistant's order of keys: domain, name, then by the alphabet; and what it must have."""
+    keys = list(MANIFEST)
+    assert keys == ["domain", "name", *sorted(keys[2:])]
+    assert MANIFEST["domain"] == DOMAIN == FOLDER.name
+    assert MANIFEST["name"] == TEXTS["title"]
+    assert MANIFEST["config_flow"] is True
+    assert MANIFEST["requirements"] == []
+    assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST["version"])
+    for link in ("documentation", "issue_tracker"):
+        assert MANIFEST[link].startswith("https://")
+    assert all(owner.startswith("@") for owner in MANIFEST["codeowners"])
+    assert MANIFEST["dhcp"] == [{"macaddress": "001050*"}, {"registered_devices": True}]
+
+
+def test_manifest_names_what_is_used() -> None:
+    """A component of Home Assistant that is imported is a platform, its helper, or a dependency."""
+    declared = {*MANIFEST["dependencies"], *MANIFEST.get("after_dependencies", ())}
+    offered = {*PLATFORMS, *(Path(name).stem for name in SOURCES)}
+    for name, tree in SOURCES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                used = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                used = [alias.name for alias in node.names]
+            else:
+                continue
+            for module in used:
+                if module.startswith("homeassistant.components."):
+                    assert module.split(".")[2] in declared | offered, f"{name}: {module}"
+
+
+# As in every integration of Home Assistant 2026.10.
+RULES: Final = {
+    "bronze": """
+        action-setup appropriate-polling brands common-modules config-flow-test-coverage
+        config-flow dependency-transparency docs-actions docs-conditions
+        docs-high-level-description docs-installation-instructions docs-removal-instructions
+        docs-triggers entity-event-setup entity-unique-id has-entity-name runtime-data
+        test-before-configure test-before-setup unique-config-entry
+    """,
+    "silver": """
+        action-exceptions config-entry-unloading docs-configuration-parameters
+        docs-installation-parameters entity-unavailable integration-owner log-when-unavailable
+        parallel-updates reauthentication-flow test-coverage
+    """,
+    "gold": """
+        devices diagnostics discovery-update-info discovery docs-data-update docs-examples
+        docs-known-limitations docs-supported-devices docs-supported-functions
+        docs-troubleshooting docs-use-cases dynamic-devices entity-category entity-device-class
+        entity-disabled-by-default entity-translations exception-translations icon-translations
+        reconfiguration-flow repair-issues stale-devices
+    """,
+    "platinum": "async-dependency inject-websession strict-typing",
+}
+
+
+def test_quality_scale() -> None:
+    """Each rule is answered for; what is not simply done says why."""
+    scale = load_yaml(FOLDER / "quality_scale.yaml")
+    assert isinstance(scale, dict)
+    rules = scale["rules"]
+    assert list(rules) == [rule for tier in RULES.values() for rule in tier.split()]
+    for rule, answer in rules.items():
+        status = answer if isinstance(answer, str) else answer["status"]
+        assert status in ("done", "todo", "exempt"), rule
+        if status != "done":
+            assert answer["comment"].strip().endswith("."), rule
