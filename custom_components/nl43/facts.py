@@ -1,5 +1,6 @@
 """What the meter was asked beside its levels: how old an answer may be, and what is due."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,9 +27,6 @@ from .rion.vocabulary import (
 
 # An answer that could not be renewed for so many of its age limits is no longer shown.
 EXPIRY: Final = 6
-# What was never asked counts as so many age limits old: it comes before the run state is
-# asked again, but not so long that the run state expires.
-UNASKED: Final = 2
 # A question that stays unanswered is asked half as often each time, down to this power of two.
 MAX_STRIKES: Final = 6
 
@@ -116,14 +114,14 @@ SLOW_QUESTIONS: Final = (
     SlowQuestion(SD_TOTAL, 3600),
     SLEEP_MODE_QUESTION,
 )
-_DOUBTFUL: Final = (MEASURE.name, PAUSE.name)
+_RUN_STATE: Final = (MEASURE.name, PAUSE.name)
 
 
 @dataclass(slots=True)
 class _Record:
     """When a question was last asked, in vain how often, and its last answer."""
 
-    asked: float
+    asked: float = -math.inf
     answered: float = -math.inf
     strikes: int = 0
     doubtful: bool = False
@@ -134,21 +132,33 @@ class _Record:
 class Facts:
     """The answers so far; times are seconds of the event loop's clock."""
 
-    _records: dict[str, _Record] = field(default_factory=dict)
+    _records: defaultdict[str, _Record] = field(default_factory=lambda: defaultdict(_Record))
+    _asked_run_state: bool = False
 
     def due(self, now: float, data: MeterData) -> SlowQuestion | None:
-        """Return the question that is most overdue, by its own age limit, or None."""
-        overdue = {
-            question: self._overdue(question, now)
+        """Return what to ask next, None if all answers are young enough.
+
+        Doubt goes first. Then the run state and all the rest take turns, so that neither
+        starves when there is time for one question now and then.
+        """
+        due = [
+            question
             for question in SLOW_QUESTIONS
-            if question.command.name not in data.lacking and question.makes_sense(data)
-        }
-        question = max(overdue, key=lambda question: overdue[question], default=None)
-        return question if question and overdue[question] >= 1 else None
+            if question.command.name not in data.lacking
+            and question.makes_sense(data)
+            and self._overdue(question, now) >= 1
+        ]
+
+        def urgency(question: SlowQuestion) -> tuple[bool, float]:
+            its_turn = (question.command.name in _RUN_STATE) is not self._asked_run_state
+            return its_turn, self._overdue(question, now)
+
+        doubtful = (question for question in due if self.is_doubtful(question))
+        return next(doubtful, None) or max(due, key=urgency, default=None)
 
     def _overdue(self, question: SlowQuestion, now: float) -> float:
         """Return the age of an answer in units of its limit."""
-        record = self._records.setdefault(question.command.name, _Record(now - question.max_age))
+        record = self._records[question.command.name]
         if record.doubtful:
             return math.inf
         return (now - record.asked) / (question.max_age * 2.0**record.strikes)
@@ -159,23 +169,25 @@ class Facts:
 
     def learn(self, question: SlowQuestion, now: float, fact: Fact) -> None:
         """Keep an answer."""
+        self._asked_run_state = question.command.name in _RUN_STATE
         self._records[question.command.name] = _Record(now, answered=now, fact=fact)
 
     def miss(self, question: SlowQuestion, now: float) -> None:
         """Note that a question was asked in vain."""
-        record = self._records.setdefault(question.command.name, _Record(now))
+        self._asked_run_state = question.command.name in _RUN_STATE
+        record = self._records[question.command.name]
         record.asked = now
         record.doubtful = False
         record.strikes = min(record.strikes + 1, MAX_STRIKES)
 
     def doubt_run_state(self) -> None:
         """Have the run state asked at once."""
-        for name in _DOUBTFUL:
-            self._records.setdefault(name, _Record(-math.inf)).doubtful = True
+        for name in _RUN_STATE:
+            self._records[name].doubtful = True
 
     def forget_run_state(self) -> None:
         """Drop the run state: what happens to a lost meter is not known."""
-        for name in _DOUBTFUL:
+        for name in _RUN_STATE:
             self._records.pop(name, None)
 
     def ask_all_again(self) -> None:
@@ -189,7 +201,6 @@ class Facts:
         return {
             question.command.name: record.fact
             for question in SLOW_QUESTIONS
-            if (record := self._records.get(question.command.name))
-            and record.fact
+            if (record := self._records[question.command.name]).fact
             and now - record.answered <= EXPIRY * max(question.max_age, interval)
         }

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity import Entity
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -76,6 +77,12 @@ async def sim(quick: None) -> AsyncGenerator[SimulatedMeter]:
     async with SimulatedMeter(quick_meter()) as meter:
         yield meter
         assert meter.violations == []
+
+
+@pytest.fixture
+def all_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enable every entity, as a person would who wants to see all."""
+    monkeypatch.setattr(Entity, "entity_registry_enabled_default", True)
 
 
 @pytest.fixture

@@ -357,9 +357,16 @@ class Connection:
                 async with asyncio.timeout(pause):
                     await self._changed.wait()
 
+    @property
+    def _rested_at(self) -> float:
+        """When the pace allows the next command; a prompt that comes late puts it off."""
+        late = self._rest_since if self._link is None else self._link.arrived
+        # A meter that never stops talking would put it off for ever.
+        return PACE + min(max(self._rest_since, late), self._rest_since + ANSWER_LIMIT)
+
     def _ready_at(self) -> float:
         """Return when the next command may be sent, or the next connect be tried."""
-        ready = self._rest_since + PACE
+        ready = self._rested_at
         if self._link is not None and not self._link.alive:
             self._lose(ClosedError("the meter closed the connection"))
         if self._link is None and self._losses:
@@ -443,7 +450,7 @@ class Connection:
 
     async def _rest(self) -> None:
         """Let the pace pass."""
-        while (pause := self._rest_since + PACE - self._loop.time()) > 0:  # noqa: ASYNC110 - for time alone
+        while (pause := self._rested_at - self._loop.time()) > 0:  # noqa: ASYNC110 - for time alone
             await asyncio.sleep(pause)
 
     async def _transact(self, link: _Link, job: _Job) -> object:

@@ -1,0 +1,173 @@
+"""Which question is due, and how long an answer holds."""
+
+from itertools import pairwise
+from pathlib import Path
+
+from homeassistant.util import dt as dt_util
+import pytest
+
+from custom_components.nl43.const import MeasurementState
+from custom_components.nl43.facts import (
+    EXPIRY,
+    SLOW_QUESTIONS,
+    Fact,
+    Facts,
+    MeterData,
+    SlowQuestion,
+    is_running,
+)
+from custom_components.nl43.rion.dod import parse_reading
+from custom_components.nl43.rion.vocabulary import (
+    BATTERY_LEVEL,
+    FREQUENCY_WEIGHTING,
+    MEASURE,
+    PAUSE,
+    Command,
+    OnOff,
+    RunState,
+)
+
+RECORDED = Path(__file__).parent.parent / "recordings"
+MEASURING = parse_reading((RECORDED / "dod_measuring.txt").read_text().strip("\n"))
+STOPPED = parse_reading((RECORDED / "dod_stopped.txt").read_text().strip("\n"))
+
+
+def data(lacking: frozenset[str] = frozenset(), **values: object) -> MeterData:
+    """Return the recorded frame with facts beside it."""
+    now = dt_util.utcnow()
+    return MeterData(
+        reading=MEASURING,
+        at=now,
+        facts={name: Fact(value, now) for name, value in values.items()},
+        lacking=lacking,
+    )
+
+
+def question(command: Command[object]) -> SlowQuestion:
+    """Return the question of a command."""
+    return next(each for each in SLOW_QUESTIONS if each.command is command)
+
+
+def ask_everything(facts: Facts, now: float, values: MeterData) -> list[str]:
+    """Answer all that is due; return the names in their order."""
+    names = []
+    while due := facts.due(now, values):
+        names.append(due.command.name)
+        facts.learn(due, now, Fact("", dt_util.utcnow()))
+    return names
+
+
+def test_the_recorded_frames_hint_at_the_run_state() -> None:
+    """A stopped meter shows nothing but Lp."""
+    assert is_running(MEASURING.main)
+    assert not is_running(STOPPED.main)
+
+
+def test_everything_that_makes_sense_is_asked_once() -> None:
+    """Unused channels are left alone, and a stopped meter is not asked for a pause."""
+    names = ask_everything(Facts(), 1000.0, data(Measure=RunState.STOP))
+    assert names[0] == "Measure"
+    assert "Pause" not in names
+    assert "Frequency Weighting (Main)" in names
+    assert "Frequency Weighting (Sub1)" not in names
+    assert len(names) == len(set(names))
+
+
+def test_what_the_meter_lacks_is_not_asked() -> None:
+    """R+0001 and R+0003 are learnt."""
+    lacking = frozenset({BATTERY_LEVEL.name})
+    assert BATTERY_LEVEL.name not in ask_everything(Facts(), 1000.0, data(lacking))
+
+
+def test_the_run_state_does_not_starve_the_rest() -> None:
+    """With one question every 30 s all are asked, and the run state never expires."""
+    facts = Facts()
+    measuring = data(Measure=RunState.START)
+    asked: dict[str, list[float]] = {}
+    for now in range(1000, 1000 + 3600, 30):
+        if due := facts.due(float(now), measuring):
+            asked.setdefault(due.command.name, []).append(now)
+            facts.learn(due, float(now), Fact("", dt_util.utcnow()))
+    expected = {each.command.name for each in SLOW_QUESTIONS if each.makes_sense(measuring)}
+    assert set(asked) == expected
+    for each in (MEASURE, PAUSE):
+        times = asked[each.name]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert max(gaps) < EXPIRY * 30
+    assert max(times[0] for times in asked.values()) < 1000 + 1800
+
+
+def test_doubt_asks_at_once_and_again_only_when_it_is_due() -> None:
+    """A change of the hint makes the run state the next question."""
+    facts = Facts()
+    measuring = data(Measure=RunState.START)
+    ask_everything(facts, 1000.0, measuring)
+    assert facts.due(1001.0, measuring) is None
+    facts.doubt_run_state()
+    due = facts.due(1001.0, measuring)
+    assert due is not None
+    assert due.command is MEASURE
+    assert facts.is_doubtful(due)
+    facts.miss(due, 1001.0)
+    due = facts.due(1001.0, measuring)
+    assert due is not None
+    assert due.command is PAUSE
+
+
+def test_an_unanswered_question_is_asked_less_and_less() -> None:
+    """A question that costs a time-out each time becomes rare, until it is answered."""
+    facts = Facts()
+    ask_everything(facts, 0.0, data())
+    battery = question(BATTERY_LEVEL)
+    facts.miss(battery, 0.0)
+    facts.miss(battery, 0.0)
+    others = data(frozenset(each.command.name for each in SLOW_QUESTIONS if each is not battery))
+    assert facts.due(battery.max_age * 3.9, others) is None
+    assert facts.due(battery.max_age * 4, others) is battery
+    facts.learn(battery, 0.0, Fact("", dt_util.utcnow()))
+    assert facts.due(battery.max_age, others) is battery
+
+
+def test_old_answers_expire() -> None:
+    """An answer that could not be renewed is dropped, later where the meter is read rarely."""
+    facts = Facts()
+    ask_everything(facts, 0.0, data())
+    limit = EXPIRY * question(MEASURE).max_age
+    assert MEASURE.name in facts.current(limit, 10.0)
+    assert MEASURE.name not in facts.current(limit + 1, 10.0)
+    assert MEASURE.name in facts.current(limit + 1, 3600.0)
+    assert FREQUENCY_WEIGHTING["main"].name in facts.current(limit + 1, 10.0)
+
+
+def test_a_lost_meter_is_asked_everything_again() -> None:
+    """What happened meanwhile is not known, least of all the run state."""
+    facts = Facts()
+    names = ask_everything(facts, 0.0, data())
+    facts.forget_run_state()
+    facts.ask_all_again()
+    assert MEASURE.name not in facts.current(0.0, 10.0)
+    assert set(ask_everything(facts, 0.0, data())) == set(names)
+
+
+@pytest.mark.parametrize(
+    ("values", "lacking", "expected"),
+    [
+        ({}, frozenset(), None),
+        ({"Pause": OnOff.OFF}, frozenset(), None),
+        ({"Measure": RunState.STOP}, frozenset(), MeasurementState.STOPPED),
+        ({"Measure": RunState.START}, frozenset(), None),
+        ({"Measure": RunState.START}, frozenset({"Pause"}), MeasurementState.MEASURING),
+        ({"Measure": RunState.START, "Pause": OnOff.OFF}, frozenset(), MeasurementState.MEASURING),
+        (
+            {"Measure": RunState.MEASURE, "Pause": OnOff.OFF},
+            frozenset(),
+            MeasurementState.MEASURING,
+        ),
+        ({"Measure": RunState.START, "Pause": OnOff.ON}, frozenset(), MeasurementState.PAUSED),
+    ],
+)
+def test_measurement_state(
+    values: dict[str, object], lacking: frozenset[str], expected: MeasurementState | None
+) -> None:
+    """The state is what the meter confirmed, unknown until then."""
+    assert data(lacking, **values).measurement_state is expected
