@@ -65,6 +65,12 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         "--sub-channels", type=int, default=0, choices=range(4), help="Sub channels in use"
     )
     parser.add_argument(
+        "--utc-offset",
+        type=float,
+        metavar="SECONDS",
+        help="the meter's local time against UTC (this machine's)",
+    )
+    parser.add_argument(
         "--set",
         dest="settings",
         action="append",
@@ -105,6 +111,7 @@ def _configs(arguments: argparse.Namespace) -> list[SimulatorConfig]:
             seed=arguments.seed + number,
             measuring=arguments.measuring,
             settings=settings,
+            utc_offset=arguments.utc_offset,
             sub_channels=arguments.sub_channels,
             missing=arguments.missing,
             replay=replay,

@@ -26,11 +26,12 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 HOST: Final = "127.0.0.1"
 STOP_PATIENCE: Final = 30.0
 
+TIME_ZONE: Final = "Europe/Berlin"
 # Not default_config: it wants hardware, the cloud and the local network.
 CONFIGURATION: Final = """\
 homeassistant:
   name: Sound levels
-  time_zone: Europe/Berlin
+  time_zone: {time_zone}
   country: DE
   currency: EUR
   unit_system: metric
@@ -158,7 +159,7 @@ class RealHass(Program):
         storage.mkdir(parents=True, exist_ok=True)
         providers = AUTO_LOGIN if self._auto_login else ""
         (self.folder / "configuration.yaml").write_text(
-            CONFIGURATION.format(auth_providers=providers)
+            CONFIGURATION.format(auth_providers=providers, time_zone=TIME_ZONE)
         )
         for name in ("automations.yaml", "scripts.yaml", "scenes.yaml"):
             (self.folder / name).touch()

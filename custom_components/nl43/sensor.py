@@ -118,9 +118,9 @@ def _power_source(data: MeterData) -> str | None:
 
 
 def _sd_free_percentage(data: MeterData) -> float | None:
-    """Return the free part of the card."""
+    """Return the free part of the card, no finer than anybody needs to know."""
     free, total = data.get(SD_FREE), data.get(SD_TOTAL)
-    return None if free is None or not total else 100 * free / total
+    return None if free is None or not total else round(100 * free / total, 1)
 
 
 def _clock_offset(data: MeterData) -> int | None:
