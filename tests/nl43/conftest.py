@@ -72,6 +72,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def patient(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give answers a second to come, however busy this machine is."""
+    for name in ("ANSWER_TIMEOUT", "CONNECT_TIMEOUT"):
+        monkeypatch.setattr(connection, name, 1.0)
+
+
+@pytest.fixture
 async def sim(quick: None) -> AsyncGenerator[SimulatedMeter]:
     """Run a measuring meter that allows the tests' quick pace, and is never treated worse."""
     async with SimulatedMeter(quick_meter()) as meter:

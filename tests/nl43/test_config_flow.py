@@ -31,8 +31,11 @@ from nl43_sim import Asleep, Fault, SimulatedMeter
 
 from .conftest import at_rest, quick_meter, until
 
-# Home Assistant's own http component keeps its keys as texts.
-pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
+pytestmark = [
+    pytest.mark.usefixtures("patient"),
+    # Home Assistant's own http component keeps its keys as texts.
+    pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey"),
+]
 
 SERIAL: Final = "01234567"
 OTHER_SERIAL: Final = "76543210"
@@ -262,6 +265,7 @@ async def test_unknown_name(
         b"R+0001\r\n",
         b"R+0003\r\n",
     ],
+    ids=["web", "ssh", "endless", "chatty", "number", "code", "unknown", "no-serial-number"],
 )
 async def test_not_a_meter(hass: HomeAssistant, sim: SimulatedMeter, answer: bytes) -> None:
     """Whatever else answers is told from a meter, and the right address works then."""
@@ -323,6 +327,7 @@ async def test_meter_that_does_not_tell_its_model(hass: HomeAssistant, quick: No
         ("x" * 64, None),
         ("x." * 150, None),
     ],
+    ids=lambda value: repr(value)[:40],
 )
 def test_hosts(text: str, host: str | None) -> None:
     """Host names and IP addresses are taken, everything around them is not."""
@@ -366,7 +371,7 @@ async def test_ftp_in_trouble(
     error: str,
 ) -> None:
     """Each trouble with FTP has its own words, and another try works."""
-    monkeypatch.setattr(ftp, "TIMEOUT", 0.3)
+    monkeypatch.setattr(ftp, "TIMEOUT", 1.0)
     form = await submit(hass, await start(hass), host=sim.host, port=sim.port)
     sim.inject(fault)
     result = await submit(hass, form, ftp_port=sim.ftp_port, **LOGIN)

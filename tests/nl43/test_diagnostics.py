@@ -15,8 +15,11 @@ from nl43_sim import Fault, SimulatedMeter
 
 from .conftest import until
 
-# Home Assistant's own http component keeps its keys as texts.
-pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
+pytestmark = [
+    pytest.mark.usefixtures("patient"),
+    # Home Assistant's own http component keeps its keys as texts.
+    pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey"),
+]
 
 SERIAL: Final = "01234567"
 OTHER_SERIAL: Final = "76543210"
