@@ -6,7 +6,7 @@ import sys
 
 from .connection import Priority
 from .dod import QUANTITIES
-from .errors import ResultError, RionError
+from .errors import DesyncError, ResultError, RionError
 from .meter import PORT, Meter
 from .vocabulary import (
     BATTERY_LEVEL,
@@ -63,8 +63,9 @@ async def _check(host: str, port: int, frames: int) -> None:
         for fact in FACTS:
             try:
                 _print(f"{fact.name}: {await meter.ask(fact, Priority.SLOW)}")
-            except ResultError as err:
-                _print(f"{fact.name}: {err.code}")
+            except (ResultError, DesyncError) as err:
+                # What this meter lacks, or says in words not known yet: worth seeing, no failure.
+                _print(f"{fact.name}: {err}")
     finally:
         await meter.close()
 
