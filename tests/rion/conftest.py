@@ -29,8 +29,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def hasty(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on an answer or a connect soon, too."""
-    monkeypatch.setattr(connection, "ANSWER_TIMEOUT", 0.3)
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr(connection, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.2)
 
 
 @pytest.fixture

@@ -23,17 +23,16 @@ from nl43_sim import Fault, SimulatedMeter, SimulatorConfig
 
 from .tools import MEASURING_LINE, QUICK, STOPPED_LINE, asked, quick_meter, recorded_readings
 
-ROUNDS = 5
+ROUNDS = 4
 # Of faults in which each try takes its whole time.
 ROUNDS_IN_VAIN = 1
 # A fault, its parameter, and the errors that its victims may see; no error: it does no harm.
 FAULTS: list[tuple[Fault, float | None, tuple[type[RionError], ...]]] = [
     (Fault.WEDGE, None, (RefusedError, ClosedError)),
     (Fault.SLOT_TAKEN, None, (NoAnswerError, ClosedError)),
-    (Fault.LATE_RELEASE, 0.05, ()),
     (Fault.SILENCE, None, (NoAnswerError,)),
     (Fault.SLOW, 0.02, ()),
-    (Fault.SLOW, 0.6, (NoAnswerError,)),
+    (Fault.SLOW, 0.5, (NoAnswerError,)),
     (Fault.DROP, None, (ClosedError,)),
     (Fault.STRAY, None, ()),
     (Fault.GLUED, None, (DesyncError,)),
