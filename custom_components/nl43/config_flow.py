@@ -55,7 +55,6 @@ from .rion import (
     RionError,
     SpecificationError,
     WrongMeterError,
-    connection,
     ftp,
 )
 from .rion.protocol import is_result
@@ -178,8 +177,6 @@ async def probe_address(host: str, port: int) -> Identity:
         return identity
     finally:
         await meter.close()
-        # Whoever connects next finds the meter at rest.
-        await asyncio.sleep(connection.PACE)
 
 
 class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -309,16 +306,11 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         if not entry.state.recoverable:
             return None
         # The new address may well lead to the same meter, which takes one connection.
-        await self._async_give_up(entry)
+        await self.hass.config_entries.async_unload(entry.entry_id)
         try:
             return await probe_address(host, port)
         finally:
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
-
-    async def _async_give_up(self, entry: ConfigEntry) -> None:
-        """Have an entry's poller leave its meter, and the meter at rest."""
-        await self.hass.config_entries.async_unload(entry.entry_id)
-        await asyncio.sleep(connection.PACE)
 
     @property
     def _suggested(self) -> dict[str, Any]:
@@ -365,8 +357,6 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         data = kept | self._data | login
         if all(data[key] == entry.data[key] for key in (CONF_HOST, CONF_PORT)):
             return self.async_update_and_abort(entry, data=data)
-        if entry.state is ConfigEntryState.LOADED:
-            await self._async_give_up(entry)
         return self.async_update_reload_and_abort(entry, data=data)
 
     @callback

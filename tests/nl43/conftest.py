@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
-from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity import Entity
@@ -25,12 +24,6 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - any condition, not only an event
             await asyncio.sleep(0.005)
-
-
-async def at_rest(hass: HomeAssistant, entry: ConfigEntry) -> None:
-    """Unload an entry and let the meter rest, as its guide wants between two commands."""
-    assert await hass.config_entries.async_unload(entry.entry_id)
-    await asyncio.sleep(connection.PACE)
 
 
 def quick_meter(serial: str = "01234567") -> SimulatorConfig:

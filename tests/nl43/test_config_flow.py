@@ -29,7 +29,7 @@ from custom_components.nl43.const import DOMAIN
 from custom_components.nl43.rion import ftp
 from nl43_sim import Asleep, Fault, SimulatedMeter
 
-from .conftest import at_rest, quick_meter, until
+from .conftest import quick_meter, until
 
 pytestmark = [
     pytest.mark.usefixtures("patient"),
@@ -544,7 +544,7 @@ async def test_seen_at_its_address(
     assert result["reason"] == "already_configured"
     assert loaded.data == before | {"mac": FORMATTED_MAC}
     assert (sim.connections_opened, sim.connections_open) == (1, 1)
-    await at_rest(hass, loaded)
+    assert await hass.config_entries.async_unload(loaded.entry_id)
     assert await hass.config_entries.async_setup(loaded.entry_id)
     assert mac_addresses(hass, loaded) == {FORMATTED_MAC}
 
@@ -711,7 +711,7 @@ async def test_reconfigure_the_address(
         assert result["reason"] == "reconfigure_successful"
         assert loaded.data == {"host": sim.host, "port": port, "mac": FORMATTED_MAC}
         assert loaded.state is ConfigEntryState.LOADED
-        await at_rest(hass, loaded)
+        assert await hass.config_entries.async_unload(loaded.entry_id)
 
 
 async def test_reconfigure_to_another_meter(

@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket, 
 
 from nl43_sim import Fault, SimulatedMeter
 
-from .conftest import at_rest, until
+from .conftest import until
 
 pytestmark = [
     pytest.mark.usefixtures("patient"),
@@ -136,7 +136,7 @@ async def test_reload(
     browser = await hass_ws_client(hass)
     assert (await subscribe(browser, loaded.entry_id))["success"]
     before = await next_frame(browser)
-    await at_rest(hass, loaded)
+    assert await hass.config_entries.async_unload(loaded.entry_id)
     reloaded_at = dt_util.utcnow()
     assert await hass.config_entries.async_setup(loaded.entry_id)
     assert loaded.runtime_data.watched
@@ -152,7 +152,7 @@ async def test_unloaded_meter(
     hass_ws_client: WebSocketGenerator,
 ) -> None:
     """A page may be open before the meter is set up; its frames come as soon as there are any."""
-    await at_rest(hass, loaded)
+    assert await hass.config_entries.async_unload(loaded.entry_id)
     browser = await hass_ws_client(hass)
     assert (await subscribe(browser, loaded.entry_id))["success"]
     assert [message["type"] for message in await command(browser, type="ping")] == ["pong"]

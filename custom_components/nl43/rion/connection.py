@@ -286,7 +286,10 @@ class Connection:
         await self._submit(setting, None, priority)
 
     async def close(self) -> None:
-        """Close the socket, and end every waiting command with ClosedError."""
+        """Close the socket, and end every waiting command with ClosedError.
+
+        Returns when the meter has had its rest: whoever connects next may speak at once.
+        """
         self._closed = True
         link = self._link
         # All is given up before the first await: who closes may be cancelled, too.
@@ -301,6 +304,7 @@ class Connection:
             await asyncio.wait([self._worker])
         if link is not None:
             await asyncio.shield(link.closed)
+        await self._rest()
 
     async def _submit(
         self,
@@ -456,11 +460,11 @@ class Connection:
     async def _transact(self, link: _Link, job: _Job) -> object:
         """Send one command, return its answer, and keep the exchange for diagnostics."""
         started = self._loop.time()
-        error: RionError | None = None
+        error: BaseException | None = None
         try:
             link.send(encode(job.command))
             return await self._answer(link, job, started + ANSWER_TIMEOUT)
-        except RionError as err:
+        except BaseException as err:
             error = err
             raise
         finally:
