@@ -18,7 +18,7 @@ RION: Final = f"{INTEGRATION}.rion"
 FLOORS: Final = (
     ("rion",),
     ("const",),
-    ("errors", "facts"),
+    ("address", "errors", "facts"),
     ("coordinator",),
     ("files", "entity"),
 )

@@ -24,7 +24,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.nl43.config_flow import clean_host
+from custom_components.nl43.address import clean_host
 from custom_components.nl43.const import DOMAIN
 from custom_components.nl43.rion import ftp
 from nl43_sim import Asleep, Fault, SimulatedMeter
