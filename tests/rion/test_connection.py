@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 import socket
 import time
 
@@ -148,6 +149,34 @@ async def test_close_at_rest(sim: SimulatedMeter, meter: Meter) -> None:
     with pytest.raises(ClosedError):
         await meter.reading()
     assert sim.connections_opened == 1
+
+
+async def test_close_leaves_the_meter_at_rest(sim: SimulatedMeter) -> None:
+    """Who connects right after a close has returned does not speak too soon."""
+    for _ in range(5):
+        client = Meter(sim.host, sim.port)
+        await client.reading()
+        await client.close()
+    times = [(command.received, command.answered) for command in sim.commands]
+    for (_, answered), (received, _) in pairwise(times):
+        assert answered is not None
+        assert received - answered >= QUICK
+
+
+async def test_close_in_flight_leaves_the_meter_at_rest(sim: SimulatedMeter, meter: Meter) -> None:
+    """The same when an answer was still to come."""
+    await meter.reading()
+    sim.inject(Fault.SILENCE, times=1)
+    caller = asyncio.create_task(meter.reading())
+    await until(lambda: asked(sim).count("DOD?") == 2)
+    await meter.close()
+    with pytest.raises(ClosedError):
+        await finished(caller)
+    other = Meter(sim.host, sim.port)
+    await other.reading()
+    await other.close()
+    assert sim.commands[3].line == "Serial Number?"
+    assert sim.commands[3].received - sim.commands[2].received >= connection.ANSWER_LIMIT
 
 
 async def test_close_before_anything(sim: SimulatedMeter, meter: Meter) -> None:
