@@ -68,8 +68,8 @@ class FtpService:
             # The client is gone, or sent a line without an end.
             pass
         finally:
-            await session.abort()
             writer.transport.abort()
+            await session.abort()
 
 
 class _Session:

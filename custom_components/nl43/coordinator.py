@@ -10,7 +10,9 @@ from typing import Final, override
 from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
+from homeassistant.helpers.typing import UNDEFINED
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
@@ -29,7 +31,7 @@ from .errors import translation_key
 from .facts import SLEEP_MODE_QUESTION, Fact, Facts, MeterData, SlowQuestion, is_running
 from .rion import Meter, Priority, RefusedError, ResultError, RionError, StateError, backoff, ftp
 from .rion.connection import MAX_BACKOFF, PACE
-from .rion.vocabulary import SLEEP_MODE, SYSTEM_VERSION, TYPE, Command, OnOff
+from .rion.vocabulary import SLEEP_MODE, SYSTEM_VERSION, TYPE, OnOff
 
 # A single lost answer is everyday life on a cellular link, three in a row are an outage.
 FAILURES_TO_LOSE: Final = 3
@@ -90,8 +92,6 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         """Prepare; nothing is sent before the first refresh."""
         super().__init__(hass, LOGGER, config_entry=entry, name=entry.title, update_interval=None)
         self.meter = Meter(entry.data[CONF_HOST], entry.data[CONF_PORT], serial=entry.unique_id)
-        self.model: str | None = None
-        self.firmware: str | None = None
         self.connection = ConnectionState.CONNECTING
         self.failures = 0
         self._facts = Facts()
@@ -165,21 +165,6 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         await self.meter.close()
 
     @override
-    async def _async_setup(self) -> None:
-        """Learn which meter this is, for the device page."""
-        self.model = await self._identify(TYPE)
-        self.firmware = await self._identify(SYSTEM_VERSION)
-
-    async def _identify(self, command: Command[str]) -> str | None:
-        """Return an answer that a meter may do without."""
-        try:
-            return await self.meter.ask(command, Priority.READING)
-        except RionError as err:
-            if command.name in self.meter.lacking:
-                return None
-            raise self._update_failed(err) from err
-
-    @override
     async def _async_update_data(self) -> MeterData:
         """Poll once, at start or because a person asked for an update."""
         if (err := await self._poll()) and (self.data is None or self.failures >= FAILURES_TO_LOSE):
@@ -238,6 +223,8 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         """Read one frame; return the error if there is none."""
         self._started = self.hass.loop.time()
         try:
+            # A poll that could only wait for the connection's backoff has failed already.
+            self.meter.connection.check_reconnect()
             reading = await self.meter.reading()
         except RionError as err:
             self._ended = self.hass.loop.time()
@@ -360,4 +347,17 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             facts=self._facts.current(self.hass.loop.time(), self.interval),
             lacking=frozenset(self.meter.lacking),
         )
+        if question.command in (TYPE, SYSTEM_VERSION):
+            self._async_update_device()
         self._async_update_prompt_listeners()
+
+    @callback
+    def _async_update_device(self) -> None:
+        """Complete the device page; it is there before the meter has been asked."""
+        registry = dr.async_get(self.hass)
+        for device in dr.async_entries_for_config_entry(registry, self.config_entry.entry_id):
+            registry.async_update_device(
+                device.id,
+                model=self.data.get(TYPE) or UNDEFINED,
+                sw_version=self.data.get(SYSTEM_VERSION) or UNDEFINED,
+            )

@@ -11,6 +11,7 @@ from homeassistant.core import HomeAssistant
 
 from .const import CONF_FTP_PASSWORD, CONF_FTP_USERNAME
 from .coordinator import Nl43ConfigEntry, Nl43Coordinator
+from .rion.vocabulary import SYSTEM_VERSION, TYPE
 
 REDACTED_KEYS: Final = {CONF_HOST, CONF_MAC, CONF_FTP_PASSWORD, CONF_FTP_USERNAME}
 # Serial numbers, also of another meter; and the addresses in the operating system's messages.
@@ -42,8 +43,8 @@ def _meter_report(coordinator: Nl43Coordinator) -> dict[str, Any]:
     statistics = coordinator.meter.connection.statistics
     return {
         "meter": {
-            "model": coordinator.model,
-            "firmware": coordinator.firmware,
+            "model": coordinator.data.get(TYPE),
+            "firmware": coordinator.data.get(SYSTEM_VERSION),
             "lacking": sorted(coordinator.meter.lacking),
         },
         "poller": {

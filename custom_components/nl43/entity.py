@@ -32,10 +32,8 @@ class Nl43Entity(CoordinatorEntity[Nl43Coordinator]):
             identifiers={(DOMAIN, str(serial))},
             connections={(CONNECTION_NETWORK_MAC, mac)} if mac else set(),
             manufacturer=MANUFACTURER,
-            model=coordinator.model,
             name=entry.title,
             serial_number=serial,
-            sw_version=coordinator.firmware,
         )
 
 

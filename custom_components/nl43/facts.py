@@ -20,11 +20,14 @@ from .rion.vocabulary import (
     SD_FREE,
     SD_TOTAL,
     SLEEP_MODE,
+    SYSTEM_VERSION,
     TIME_WEIGHTING,
+    TYPE,
     Command,
     OnOff,
 )
 
+DAY: Final = 86400
 # An answer that could not be renewed for so many of its age limits is no longer shown.
 EXPIRY: Final = 6
 # A question that stays unanswered is asked half as often each time, down to this power of two.
@@ -101,6 +104,8 @@ SLEEP_MODE_QUESTION: Final = SlowQuestion(SLEEP_MODE, 3600)
 SLOW_QUESTIONS: Final = (
     SlowQuestion(MEASURE, 30),
     SlowQuestion(PAUSE, 30, _while_measuring),
+    SlowQuestion(TYPE, DAY),
+    SlowQuestion(SYSTEM_VERSION, DAY),
     *(
         SlowQuestion(setting[channel], 3600, _in_use(channel))
         for channel in CHANNELS

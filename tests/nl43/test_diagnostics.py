@@ -61,6 +61,7 @@ async def test_report(
     hass_client: ClientSessionGenerator,
 ) -> None:
     """The raw last answers are there and can be read again, with what the poller knows."""
+    await until(lambda: "System Version" in loaded.runtime_data.data.facts)
     report = await download(hass, hass_client, loaded)
     assert report["entry"]["data"] == {
         "host": HIDDEN,
@@ -86,7 +87,7 @@ async def test_report(
     assert dod.parse_reading(frame).main.lp is not None
     assert [exchange["command"] for exchange in report["connection"]["recent"]][:2] == [
         "Serial Number?",
-        "Type?",
+        "DOD?",
     ]
 
 

@@ -13,6 +13,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.nl43.const import DOMAIN
+from custom_components.nl43.rion.vocabulary import SYSTEM_VERSION
 from nl43_sim import Fault, SimulatedMeter
 
 from .conftest import until
@@ -34,7 +35,8 @@ async def test_set_up_and_unload(
 
 
 async def test_device(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
-    """The device page says which meter it is."""
+    """The device page says which meter it is, as soon as the meter has been asked."""
+    await until(lambda: SYSTEM_VERSION.name in loaded.runtime_data.data.facts)
     (device,) = dr.async_entries_for_config_entry(dr.async_get(hass), loaded.entry_id)
     assert device.identifiers == {(DOMAIN, "01234567")}
     assert device.manufacturer == "Rion"

@@ -20,8 +20,10 @@ from custom_components.nl43.rion import (
     UnreachableError,
     backoff,
     connection,
+    history,
 )
 from custom_components.nl43.rion.connection import Connection
+from custom_components.nl43.rion.link import MAX_WAITING_LINES
 from custom_components.nl43.rion.protocol import MAX_LINE
 from custom_components.nl43.rion.vocabulary import (
     CLOCK,
@@ -275,6 +277,24 @@ async def test_closed_by_the_meter_while_idle(sim: SimulatedMeter, meter: Meter)
     assert sim.connections_opened == 2
 
 
+async def test_a_socket_that_dies_young_is_reopened_ever_later(
+    sim: SimulatedMeter, meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One good answer does not end the backoff: that would be a connect a second."""
+    for _ in range(4):
+        await meter.reading()
+        await sim.drop_connection()
+        await until(lambda: not meter.connection.is_open)
+    connects = [each.received for each in sim.commands if each.line == "Serial Number?"]
+    gaps = [later - earlier for earlier, later in pairwise(connects)]
+    assert all(gap >= QUICK * 2**losses for losses, gap in enumerate(gaps))
+    monkeypatch.setattr(connection, "MAX_BACKOFF", 0.0)
+    await meter.reading()
+    await sim.drop_connection()
+    await until(lambda: not meter.connection.is_open)
+    assert meter.connection.reconnect_in <= QUICK
+
+
 async def test_a_shorter_backoff_counts_at_once(
     sim: SimulatedMeter, meter: Meter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -430,7 +450,7 @@ async def test_a_flood_while_idle_costs_no_memory(quick: None) -> None:
         assert link is not None
         flooded.set()
         await until(lambda: link._decoder._rest == b"END")
-        assert len(link._lines) <= connection.MAX_WAITING_LINES
+        assert len(link._lines) <= MAX_WAITING_LINES
         assert await client.reading() == recorded_readings()[0]
         assert raw.opened == 1
         await client.close()
@@ -592,15 +612,15 @@ async def test_a_stream_that_does_not_stop(hasty: None, monkeypatch: pytest.Monk
 
 async def test_exchanges_are_kept(sim: SimulatedMeter, meter: Meter) -> None:
     """The last answers are kept raw, with times and errors, and no more than some."""
-    for _ in range(connection.HISTORY):
+    for _ in range(history.HISTORY):
         await meter.reading()
     with pytest.raises(RionError):
         await meter.set(MEASURE, RunState.START)
     statistics = meter.connection.statistics
     assert statistics.connects == 1
-    assert statistics.commands == connection.HISTORY + 2
+    assert statistics.commands == history.HISTORY + 2
     assert statistics.errors == 1
-    assert len(statistics.recent) == connection.HISTORY
+    assert len(statistics.recent) == history.HISTORY
     assert set(statistics.last) == {"Serial Number?", "DOD?", "Measure"}
     frame = statistics.last["DOD?"]
     assert frame.lines[-2] == "R+0000"

@@ -1,6 +1,6 @@
 """Rion NL-43/NL-53 sound level meters over TCP: the standard library, nothing else."""
 
-from .connection import Exchange, Priority, backoff
+from .connection import Priority, backoff
 from .dod import CHANNELS, QUANTITIES, Channel, Reading
 from .errors import (
     ClosedError,
@@ -20,6 +20,7 @@ from .errors import (
     UnreachableError,
     WrongMeterError,
 )
+from .history import Exchange
 from .meter import PORT, Meter
 
 __all__ = [

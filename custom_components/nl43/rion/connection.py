@@ -6,26 +6,18 @@ as it lives, and after a loss the next connect waits for a growing backoff.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 import heapq
 import itertools
-import socket
 from typing import Any, Final, cast
 
-from .errors import (
-    ClosedError,
-    DesyncError,
-    NoAnswerError,
-    RefusedError,
-    ResultError,
-    RionError,
-    UnreachableError,
-)
-from .protocol import SUBSTITUTE, LineDecoder, check_result, encode, is_result
+from .errors import ClosedError, DesyncError, RefusedError, ResultError, RionError, UnreachableError
+from .history import Exchange, Statistics
+from .link import Link
+from .protocol import SUBSTITUTE, check_result, encode, is_result
 
 # The guide: the next command at least 1 s after the answer.
 PACE: Final = 1.0
@@ -33,21 +25,15 @@ PACE: Final = 1.0
 ANSWER_LIMIT: Final = 3.0
 # The same, with time for a slow cellular link.
 ANSWER_TIMEOUT: Final = 5.0
-# Below the 10 s after which Home Assistant complains of a slow start.
-CONNECT_TIMEOUT: Final = 8.0
+# Three attempts of the operating system; a dead meter must not hold up the start of others.
+CONNECT_TIMEOUT: Final = 5.0
 # A second answer glued to the first shows within this time; the pace hides the wait.
 SETTLE: Final = 0.1
 # A stream sends a line every 100 ms: after so long without one it has stopped.
 STILL: Final = 0.5
 # Lines without a result code that may come before the answer's own.
 MAX_STRAY_LINES: Final = 8
-# Lines kept while nobody reads them: more than fit an answer, so that a flood costs no memory.
-MAX_WAITING_LINES: Final = 32
 MAX_BACKOFF: Final = 60.0
-KEEPALIVE_IDLE: Final = 15
-KEEPALIVE_INTERVAL: Final = 10
-KEEPALIVE_PROBES: Final = 3
-HISTORY: Final = 60
 
 
 class Priority(IntEnum):
@@ -56,16 +42,6 @@ class Priority(IntEnum):
     PERSON = 0
     READING = 1
     SLOW = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One command and what came of it, raw, for diagnostics and fixtures."""
-
-    command: str
-    lines: tuple[str, ...]
-    seconds: float
-    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,138 +68,6 @@ def backoff(failures: int, limit: float = MAX_BACKOFF) -> float:
     return min(2.0 ** min(failures - 1, 10), limit)
 
 
-class _Link(asyncio.Protocol):
-    """One socket's life: lines in, bytes out, when the last byte came."""
-
-    def __init__(self) -> None:
-        """Start with nothing received."""
-        self._loop = asyncio.get_running_loop()
-        self._decoder = LineDecoder()
-        self._lines: deque[str] = deque(maxlen=MAX_WAITING_LINES)
-        self._broken: DesyncError | None = None
-        self._news = asyncio.Event()
-        self._transport: asyncio.Transport | None = None
-        self.arrived = 0.0
-        self.received: list[str] = []
-        self.closed = self._loop.create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Switch the OS keepalive on: a dead cellular link is noticed without traffic."""
-        self._transport = cast("asyncio.Transport", transport)
-        sock: socket.socket = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # macOS names the idle time otherwise.
-        idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
-        for option, value in (
-            (idle, KEEPALIVE_IDLE),
-            (getattr(socket, "TCP_KEEPINTVL", None), KEEPALIVE_INTERVAL),
-            (getattr(socket, "TCP_KEEPCNT", None), KEEPALIVE_PROBES),
-        ):
-            if option is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-    def data_received(self, data: bytes) -> None:
-        """Take in what came, and when."""
-        self.arrived = self._loop.time()
-        try:
-            lines = self._decoder.feed(data)
-        except DesyncError as err:
-            self._broken = err
-        else:
-            self._lines.extend(lines)
-        self._news.set()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """Wake whoever waits for a line."""
-        if not self.closed.done():
-            self.closed.set_result(None)
-        self._news.set()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the socket is open."""
-        return not self.closed.done()
-
-    def send(self, data: bytes) -> None:
-        """Drop what is waiting and write: left-overs must not pass for the answer."""
-        self.drain()
-        self.write(data)
-
-    def write(self, data: bytes) -> None:
-        """Write without dropping anything."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def drain(self) -> None:
-        """Forget all that has been received."""
-        self._decoder.clear()
-        self._lines.clear()
-        self._broken = None
-        self.received = []
-        self._news.clear()
-
-    def leftover(self) -> bool:
-        """Tell whether lines are waiting that nobody asked for."""
-        return bool(self._lines) or self._broken is not None
-
-    async def line(self, deadline: float) -> str:
-        """Return the next line; NoAnswerError, ClosedError or DesyncError if none comes."""
-        while not self._lines:
-            if self._broken is not None:
-                raise self._broken
-            if not self.alive:
-                msg = "the meter closed the connection"
-                raise ClosedError(msg)
-            self._news.clear()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._news.wait()
-            except TimeoutError:
-                msg = "no answer in time"
-                raise NoAnswerError(msg) from None
-        line = self._lines.popleft()
-        self.received.append(line)
-        return line
-
-    async def quiet(self, deadline: float) -> None:
-        """Return when nothing comes any more; NoAnswerError if it never stops."""
-        while self._loop.time() < deadline:
-            self._decoder.clear()
-            self._lines.clear()
-            self._news.clear()
-            try:
-                async with asyncio.timeout(STILL):
-                    await self._news.wait()
-            except TimeoutError:
-                return
-        msg = "the stream did not stop"
-        raise NoAnswerError(msg)
-
-    def close(self) -> None:
-        """Close the socket."""
-        if self._transport is not None:
-            self._transport.close()
-
-
-@dataclass(slots=True)
-class Statistics:
-    """What a connection has done since it was made."""
-
-    connects: int = 0
-    commands: int = 0
-    errors: int = 0
-    last: dict[str, Exchange] = field(default_factory=dict)
-    recent: deque[Exchange] = field(default_factory=lambda: deque(maxlen=HISTORY))
-
-    def add(self, exchange: Exchange) -> None:
-        """Count an exchange, and keep it as the last of its command."""
-        self.commands += 1
-        self.errors += exchange.error is not None
-        name = exchange.command.partition(",")[0]
-        self.last[name] = exchange
-        self.recent.append(exchange)
-
-
 class Connection:
     """A queue of commands before one kept socket.
 
@@ -241,11 +85,12 @@ class Connection:
         self._order = itertools.count()
         self._changed = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._rest_since = -PACE
         self._losses = 0
         self._lost_at = 0.0
-        self._lost_by: RionError | None = None
+        self._opened_at = 0.0
+        self._lost_by: RionError = ClosedError("not connected yet")
         self._misfits: set[str] = set()
         self._max_backoff = MAX_BACKOFF
         self._closed = False
@@ -258,13 +103,28 @@ class Connection:
 
     @property
     def max_backoff(self) -> float:
-        """Longest wait in seconds before a reconnect; a shorter one counts at once."""
+        """Longest wait in seconds before a reconnect; another one counts at once."""
         return self._max_backoff
 
     @max_backoff.setter
     def max_backoff(self, seconds: float) -> None:
         self._max_backoff = seconds
         self._changed.set()
+
+    @property
+    def reconnect_in(self) -> float:
+        """Seconds until the next connect may be tried, 0 where none is needed."""
+        if self._link is not None and not self._link.alive:
+            self._lose(ClosedError("the meter closed the connection"))
+        if self._link is not None or not self._losses:
+            return 0.0
+        return self._lost_at + backoff(self._losses, self._max_backoff) - self._loop.time()
+
+    def check_reconnect(self) -> None:
+        """Raise what closed the connection if its reopening is more than a command away."""
+        if self.reconnect_in > PACE:
+            # One error raised again and again would grow by a traceback each time.
+            raise self._lost_by.with_traceback(None)
 
     async def ask[T](
         self,
@@ -319,10 +179,9 @@ class Connection:
             msg = "this connection is closed"
             raise ClosedError(msg)
         encode(command)
-        if priority is Priority.PERSON and self._lost_by and self._losses > 1:
+        if priority is Priority.PERSON:
             # A person is told at once, not after a long backoff, and nothing was sent.
-            # One error raised again and again would grow by a traceback each time.
-            raise self._lost_by.with_traceback(None)
+            self.check_reconnect()
         job = _Job(command, parse, stream, priority, self._loop.create_future())
         heapq.heappush(self._queue, (priority, next(self._order), job))
         self._changed.set()
@@ -354,9 +213,11 @@ class Connection:
         """Return when a command waits and the meter may be spoken to."""
         while True:
             self._changed.clear()
-            pause = self._ready_at() - self._loop.time() if self._queue else None
-            if pause is not None and pause <= 0:
-                return
+            pause = None
+            if self._queue:
+                pause = max(self._rested_at - self._loop.time(), self.reconnect_in)
+                if pause <= 0:
+                    return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._changed.wait()
@@ -367,16 +228,6 @@ class Connection:
         late = self._rest_since if self._link is None else self._link.arrived
         # A meter that never stops talking would put it off for ever.
         return PACE + min(max(self._rest_since, late), self._rest_since + ANSWER_LIMIT)
-
-    def _ready_at(self) -> float:
-        """Return when the next command may be sent, or the next connect be tried."""
-        ready = self._rested_at
-        if self._link is not None and not self._link.alive:
-            self._lose(ClosedError("the meter closed the connection"))
-        if self._link is None and self._losses:
-            reconnect = self._lost_at + backoff(self._losses, self._max_backoff)
-            ready = max(ready, reconnect)
-        return ready
 
     async def _serve(self, job: _Job) -> object:
         """Do one command, on a new socket where there is none."""
@@ -413,14 +264,14 @@ class Connection:
         self._in_step()
         return answer
 
-    async def _open(self) -> _Link:
+    async def _open(self) -> Link:
         """Return a new socket."""
         # Not every kind of loop can tell the errors of a name's addresses apart; asyncio's own can.
         loop = cast("asyncio.BaseEventLoop", self._loop)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 _, link = await loop.create_connection(
-                    _Link, self._host, self._port, all_errors=True
+                    Link, self._host, self._port, all_errors=True
                 )
         except TimeoutError as err:
             msg = "no connection in time"
@@ -437,9 +288,10 @@ class Connection:
             msg = f"no connection: {err}"
             raise UnreachableError(msg) from err
         self.statistics.connects += 1
+        self._opened_at = self._loop.time()
         return link
 
-    async def _greet(self, link: _Link) -> None:
+    async def _greet(self, link: Link) -> None:
         """Ask what is asked first on each new socket."""
         if (greeting := self._greeting) is not None:
             hello = _Job(
@@ -457,7 +309,7 @@ class Connection:
         while (pause := self._rested_at - self._loop.time()) > 0:  # noqa: ASYNC110 - for time alone
             await asyncio.sleep(pause)
 
-    async def _transact(self, link: _Link, job: _Job) -> object:
+    async def _transact(self, link: Link, job: _Job) -> object:
         """Send one command, return its answer, and keep the exchange for diagnostics."""
         started = self._loop.time()
         error: BaseException | None = None
@@ -484,7 +336,7 @@ class Connection:
             )
 
     @classmethod
-    async def _answer(cls, link: _Link, job: _Job, deadline: float) -> object:
+    async def _answer(cls, link: Link, job: _Job, deadline: float) -> object:
         """Read one answer, and see that nothing else comes after it."""
         try:
             answer = await cls._read(link, job, deadline)
@@ -503,7 +355,7 @@ class Connection:
         return answer
 
     @staticmethod
-    async def _read(link: _Link, job: _Job, deadline: float) -> object:
+    async def _read(link: Link, job: _Job, deadline: float) -> object:
         """Read the result line, and the data line of a question."""
         for _ in range(MAX_STRAY_LINES):
             line = await link.line(deadline)
@@ -514,13 +366,13 @@ class Connection:
         raise DesyncError(msg)
 
     @staticmethod
-    async def _stop(link: _Link, deadline: float) -> None:
+    async def _stop(link: Link, deadline: float) -> None:
         """Stop a stream, and wait until it is still."""
         link.write(SUBSTITUTE)
-        await link.quiet(deadline)
+        await link.quiet(STILL, deadline)
 
     @staticmethod
-    async def _settle(link: _Link, job: _Job) -> None:
+    async def _settle(link: Link, job: _Job) -> None:
         """Raise DesyncError if a second answer came: which one was meant, nobody knows."""
         if job.priority is not Priority.READING:
             await asyncio.sleep(SETTLE)
@@ -531,8 +383,9 @@ class Connection:
     def _in_step(self) -> None:
         """Note that command and answer fitted."""
         self._misfits.clear()
-        self._losses = 0
-        self._lost_by = None
+        # A socket that dies young again and again must not be reopened every second.
+        if self._loop.time() - self._opened_at >= MAX_BACKOFF:
+            self._losses = 0
 
     def _lose(self, error: RionError) -> None:
         """Close the socket, if there is one, and start the backoff."""
