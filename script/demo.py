@@ -2,10 +2,11 @@
 
 import argparse
 import asyncio
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+import fcntl
 from pathlib import Path
 import shutil
 import signal
@@ -23,6 +24,7 @@ DASHBOARD: Final = "sound-levels"
 TILES: Final = ("lp", "leq", "lmax", "lmin", "ln1", "ln2", "measurement_state", "connection")
 GRAPH: Final = ("lp", "leq", "ln1")
 GRAPH_HOURS: Final = 0.25
+LOCK: Final = "lock"
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -50,14 +52,14 @@ def demo_meters(first_port: int) -> tuple[DemoMeter, ...]:
     """Return the two meters."""
     replay = ROOT / "tests/recordings/dod_measuring.txt"
     recorded = DemoMeter(
-        title="A meter that answers with recorded payloads",
+        title="Replay of a real NL-43",
         serial="01430001",
         port=first_port,
         ftp_port=first_port + FTP_PORTS_AFTER,
         options=("--replay", str(replay)),
     )
     living = DemoMeter(
-        title="A meter that lives",
+        title="Simulated meter",
         serial="01430002",
         port=first_port + 1,
         ftp_port=first_port + 1 + FTP_PORTS_AFTER,
@@ -86,6 +88,42 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--reset", action="store_true", help="forget the last run and start anew")
     return parser.parse_args()
+
+
+def forget(demo: Demo) -> None:
+    """Delete what was kept."""
+    for kept in demo.folder.iterdir():
+        if kept.is_dir():
+            shutil.rmtree(kept)
+        elif kept.name != LOCK:
+            kept.unlink()
+
+
+@contextmanager
+def kept_in(demo: Demo, *, reset: bool) -> Iterator[None]:
+    """Have the folder for this run alone, made with the same meters' ports."""
+    demo.folder.mkdir(parents=True, exist_ok=True)
+    with (demo.folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = (
+                f"a demo is running in {demo.folder}. Stop it first, or give the second one "
+                "a folder of its own with --folder, and ports with --port and --meter-port."
+            )
+            raise DemoError(message) from None
+        if reset:
+            forget(demo)
+        ports = demo.folder / "meter-port"
+        mine = str(demo.meters[0].port)
+        if ports.exists() and (before := ports.read_text()) != mine:
+            message = (
+                f"the meters in {demo.folder} were set up with --meter-port {before}. Use that, "
+                "or start anew with --reset."
+            )
+            raise DemoError(message)
+        ports.write_text(mine)
+        yield
 
 
 def check_ports(demo: Demo) -> None:
@@ -223,10 +261,8 @@ def main() -> int:
     failed = False
     try:
         check_ports(demo)
-        if arguments.reset:
-            shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        asyncio.run(run(demo))
+        with kept_in(demo, reset=arguments.reset):
+            asyncio.run(run(demo))
     except* TimeoutError:
         failed = True
         print(f"error: Home Assistant did not start; the logs are in {folder}.", file=sys.stderr)

@@ -6,8 +6,10 @@ import re
 from typing import Final
 
 from homeassistant.core import HomeAssistant
+from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.network import is_ip_address
 
+from .const import DOMAIN
 from .rion import (
     ClosedError,
     CommandError,
@@ -24,6 +26,8 @@ MAX_HOST: Final = 253
 # A part of a host name; letters of any script, as names can be international.
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _NUMERIC: Final = re.compile(r"[\d.]+")
+# Two names may lead to one meter, which takes one connection.
+_PROBING: HassKey[asyncio.Lock] = HassKey(f"{DOMAIN}_probing")
 
 
 def clean_host(text: str) -> str | None:
@@ -75,8 +79,14 @@ async def probe(meter: Meter) -> Identity:
     return Identity(model, str(meter.serial))
 
 
-async def probe_address(host: str, port: int) -> Identity:
-    """Ask whoever answers at an address who it is and for its levels, over an own connection."""
+async def probe_address(hass: HomeAssistant, host: str, port: int) -> Identity:
+    """Ask whoever answers at an address who it is and for its levels, one probe at a time."""
+    async with hass.data.setdefault(_PROBING, asyncio.Lock()):
+        return await _probe_alone(host, port)
+
+
+async def _probe_alone(host: str, port: int) -> Identity:
+    """Ask over an own connection: no poller and no other probe may have one to this meter."""
     meter = Meter(host, port)
     try:
         identity = await probe(meter)

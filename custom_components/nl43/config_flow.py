@@ -203,11 +203,19 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
                 self.hass, entry.data[CONF_HOST], host
             ):
                 raise AbortFlow("already_configured")
-        return await probe_address(host, port)
+        return await probe_address(self.hass, host, port)
 
     async def _async_identify_known(self, host: str, port: int) -> Identity | None:
         """Ask who answers, never over a second connection; None if Home Assistant is at it."""
         entry: Nl43ConfigEntry = self._get_reconfigure_entry()
+        for other in self._async_current_entries(include_ignore=False):
+            if (
+                other is not entry
+                and other.data[CONF_PORT] == port
+                and await is_same_host(self.hass, other.data[CONF_HOST], host)
+            ):
+                # Its poller holds that meter's one connection.
+                raise self._wrong_meter(str(other.unique_id))
         is_same = entry.data[CONF_PORT] == port and await is_same_host(
             self.hass, entry.data[CONF_HOST], host
         )
@@ -216,9 +224,10 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
         if not entry.state.recoverable:
             return None
         # The new address may well lead to the same meter, which takes one connection.
-        await self.hass.config_entries.async_unload(entry.entry_id)
+        if not await self.hass.config_entries.async_unload(entry.entry_id):
+            return None
         try:
-            return await probe_address(host, port)
+            return await probe_address(self.hass, host, port)
         finally:
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
 

@@ -98,6 +98,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         self._running: bool | None = None
         self._prompt_listeners: list[CALLBACK_TYPE] = []
         self._poller: asyncio.Task[None] | None = None
+        self._polling = asyncio.Lock()
         self._wake = asyncio.Event()
         self._started = self._ended = self._written = self._slow_asked = -MAX_BACKOFF
         self._wedge_checked = -WEDGE_CHECK_INTERVAL
@@ -148,13 +149,14 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
     async def _run(self) -> None:
         """Poll until cancelled."""
         while True:
-            await self._until_due()
             try:
-                await self._poll()
                 await self._ask_slow_questions()
+                if self._next_poll <= self.hass.loop.time():
+                    await self._poll()
             except Exception as err:  # noqa: BLE001 - a poller that dies shows old values
                 LOGGER.exception("%s: the poll failed unexpectedly", self.name)
-                await self._failed(RionError(str(err)))
+                self._failed(RionError(str(err)))
+            await self._until_due()
 
     @override
     async def async_shutdown(self) -> None:
@@ -210,8 +212,9 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         return self._started + self.interval
 
     async def _until_due(self) -> None:
-        """Wait for the next poll; watchers and options may bring it forward."""
-        while (pause := self._next_poll - self.hass.loop.time()) > 0:
+        """Wait for the next poll or question; watchers and options may bring them forward."""
+        until = self.hass.loop.time() + SLOT_INTERVAL
+        while (pause := min(self._next_poll, until) - self.hass.loop.time()) > 0:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -221,25 +224,27 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
 
     async def _poll(self) -> RionError | None:
         """Read one frame; return the error if there is none."""
-        self._started = self.hass.loop.time()
-        try:
-            # A poll that could only wait for the connection's backoff has failed already.
-            self.meter.connection.check_reconnect()
-            reading = await self.meter.reading()
-        except RionError as err:
+        async with self._polling:
+            self._started = self.hass.loop.time()
+            try:
+                # A poll that could only wait for the connection's backoff has failed already.
+                self.meter.connection.check_reconnect()
+                reading = await self.meter.reading()
+            except RionError as err:
+                self._failed(err)
+                if self.failures >= FAILURES_TO_LOSE and self.data is not None:
+                    await self._look_closer(err)
+                return err
             self._ended = self.hass.loop.time()
-            await self._failed(err)
-            return err
-        self._ended = self.hass.loop.time()
-        self._succeeded(
-            MeterData(
-                reading=reading,
-                at=dt_util.utcnow(),
-                facts=self._facts.current(self._ended, self.interval),
-                lacking=frozenset(self.meter.lacking),
+            self._succeeded(
+                MeterData(
+                    reading=reading,
+                    at=dt_util.utcnow(),
+                    facts=self._facts.current(self._ended),
+                    lacking=frozenset(self.meter.lacking),
+                )
             )
-        )
-        return None
+            return None
 
     @callback
     def _succeeded(self, data: MeterData) -> None:
@@ -247,6 +252,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         back = not self.last_update_success
         self.failures = 0
         self.connection = ConnectionState.CONNECTED
+        self._wedge_checked = -WEDGE_CHECK_INTERVAL
         running = is_running(data.reading.main)
         if running is not self._running:
             self._running = running
@@ -262,55 +268,61 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         self._async_update_prompt_listeners()
         async_dispatcher_send(self.hass, _frame_signal(self.config_entry.entry_id), data)
 
-    async def _failed(self, err: RionError) -> None:
+    @callback
+    def _failed(self, err: RionError) -> None:
         """Count a failed poll; the third in a row is an outage."""
+        self._ended = self.hass.loop.time()
         self.failures += 1
-        if self.failures < FAILURES_TO_LOSE:
-            if not self.meter.connection.is_open:
-                self.connection = ConnectionState.CONNECTING
-        else:
-            self.connection = await self._diagnose(err)
-        if self.failures == FAILURES_TO_LOSE and self.last_update_success:
+        LOGGER.debug("%s: failed poll %d: %r", self.name, self.failures, err)
+        if self.failures >= FAILURES_TO_LOSE:
+            self.connection = self._verdict(err)
+        elif not self.meter.connection.is_open:
+            self.connection = ConnectionState.CONNECTING
+        if self.failures >= FAILURES_TO_LOSE and self.last_update_success:
             LOGGER.warning("%s: the meter is lost: %s", self.name, err)
-            self._facts.forget_run_state()
-            self._facts.ask_all_again()
+            # Whatever happens to a lost meter: it is asked everything anew.
+            self._facts = Facts()
             self._running = None
+            self.meter.lacking.clear()
             self.last_exception = err
             self.last_update_success = False
             self.async_update_listeners()
         self._async_update_prompt_listeners()
 
-    async def _diagnose(self, err: RionError) -> ConnectionState:
+    def _verdict(self, err: RionError) -> ConnectionState:
         """Return what an outage looks like from here."""
         if isinstance(err, RefusedError):
-            return await self._refused_or_wedged()
+            wedged = self.connection is ConnectionState.WEDGED
+            return ConnectionState.WEDGED if wedged else ConnectionState.REFUSED
+        if self.data is not None and self.data.get(SLEEP_MODE) is OnOff.ON:
+            return ConnectionState.ASLEEP
+        # A meter that refuses answers, but not with levels.
+        answers = isinstance(err, ResultError)
+        return ConnectionState.CONNECTED if answers else ConnectionState.UNREACHABLE
+
+    async def _look_closer(self, err: RionError) -> None:
+        """Tell by one more question why a meter refuses the connection or its levels."""
+        now = self.hass.loop.time()
         if isinstance(err, StateError):
             await self._ask(SLEEP_MODE_QUESTION)
-        if self.data.get(SLEEP_MODE) is OnOff.ON:
-            return ConnectionState.ASLEEP
-        if isinstance(err, ResultError):
-            # It answers, but not with levels.
-            return ConnectionState.CONNECTED
-        return ConnectionState.UNREACHABLE
-
-    async def _refused_or_wedged(self) -> ConnectionState:
-        """Tell a wedged control port by the FTP port that still answers."""
-        now = self.hass.loop.time()
-        known = self.connection in (ConnectionState.REFUSED, ConnectionState.WEDGED)
-        if known and now - self._wedge_checked < WEDGE_CHECK_INTERVAL:
-            return self.connection
-        self._wedge_checked = now
-        data = self.config_entry.data
-        wedged = await self.hass.async_add_executor_job(
-            ftp.answers, data[CONF_HOST], data.get(CONF_FTP_PORT, ftp.PORT)
-        )
-        return ConnectionState.WEDGED if wedged else ConnectionState.REFUSED
+            self.connection = self._verdict(err)
+        elif isinstance(err, RefusedError) and now - self._wedge_checked >= WEDGE_CHECK_INTERVAL:
+            self._wedge_checked = now
+            data = self.config_entry.data
+            wedged = await self.hass.async_add_executor_job(
+                ftp.answers, data[CONF_HOST], data.get(CONF_FTP_PORT, ftp.PORT)
+            )
+            self.connection = ConnectionState.WEDGED if wedged else ConnectionState.REFUSED
+        self._async_update_prompt_listeners()
 
     @callback
     def _async_update_prompt_listeners(self) -> None:
         """Tell those who write a change at once."""
         for update in list(self._prompt_listeners):
-            update()
+            try:
+                update()
+            except Exception:  # noqa: BLE001 - one entity's bug is not the others' outage
+                LOGGER.exception("%s: a listener failed", self.name)
 
     async def _ask_slow_questions(self) -> None:
         """Fill the time to the next poll; at most one question delays it, now and then."""
@@ -334,21 +346,24 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
 
     async def _ask(self, question: SlowQuestion) -> None:
         """Ask one slow question; what goes wrong costs this fact alone."""
+        known = self.data.facts.keys()
         try:
             value = await self.meter.ask(question.command, Priority.SLOW)
         except RionError as err:
-            LOGGER.debug("%s: %s", self.name, err)
+            LOGGER.debug("%s: %r", self.name, err)
             self._facts.miss(question, self.hass.loop.time())
         else:
-            now = self.hass.loop.time()
-            self._facts.learn(question, now, Fact(value, dt_util.utcnow()))
+            self._facts.learn(question, self.hass.loop.time(), Fact(value, dt_util.utcnow()))
         self.data = replace(
             self.data,
-            facts=self._facts.current(self.hass.loop.time(), self.interval),
+            facts=self._facts.current(self.hass.loop.time()),
             lacking=frozenset(self.meter.lacking),
         )
         if question.command in (TYPE, SYSTEM_VERSION):
             self._async_update_device()
+        if self.data.facts.keys() - known and not self.watched:
+            # A first answer brings its entity; while watched, levels wait for their interval.
+            self.async_update_listeners()
         self._async_update_prompt_listeners()
 
     @callback

@@ -1,10 +1,12 @@
 """What all entities of a meter have in common."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol, override
 
 from homeassistant.const import CONF_MAC
 from homeassistant.core import callback
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -77,13 +79,26 @@ def async_add_when_offered[D: _Offered](
     make: Callable[[Nl43Coordinator, D], Entity],
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add each entity as soon as the meter has shown that it has what it needs."""
+    """Add each entity as soon as the meter has shown that it has what it needs.
+
+    What it had before a restart is there at once, unknown until it is asked.
+    """
     coordinator = entry.runtime_data
     waiting = list(descriptions)
+    forms = Counter(description.key for description in waiting)
+    registry = er.async_get(coordinator.hass)
+    registered = {
+        known.unique_id.removeprefix(f"{coordinator.meter.serial}_")
+        for known in er.async_entries_for_config_entry(registry, entry.entry_id)
+    }
+
+    def is_offered(description: D) -> bool:
+        was = description.key in registered and forms[description.key] == 1
+        return was or description.exists_fn(coordinator.data)
 
     @callback
     def add() -> None:
-        offered = [d for d in waiting if d.exists_fn(coordinator.data)]
+        offered = [description for description in waiting if is_offered(description)]
         if offered:
             # A fact that meters put in different forms has one description for each.
             keys = {description.key for description in offered}

@@ -25,11 +25,14 @@ from .rion.vocabulary import (
     TYPE,
     Command,
     OnOff,
+    RunState,
 )
 
 DAY: Final = 86400
 # An answer that could not be renewed for so many of its age limits is no longer shown.
 EXPIRY: Final = 6
+# A doubtful run state that could not be asked so many times is no longer shown.
+DOUBTS: Final = 3
 # A question that stays unanswered is asked half as often each time, down to this power of two.
 MAX_STRIKES: Final = 6
 
@@ -176,36 +179,30 @@ class Facts:
         """Keep an answer."""
         self._asked_run_state = question.command.name in _RUN_STATE
         self._records[question.command.name] = _Record(now, answered=now, fact=fact)
+        if fact.value is RunState.STOP:
+            # The pause of one measurement says nothing about the next.
+            self._records[PAUSE.name].fact = None
 
     def miss(self, question: SlowQuestion, now: float) -> None:
-        """Note that a question was asked in vain."""
+        """Note that a question was asked in vain; a doubt is not done with at once."""
         self._asked_run_state = question.command.name in _RUN_STATE
         record = self._records[question.command.name]
         record.asked = now
-        record.doubtful = False
         record.strikes = min(record.strikes + 1, MAX_STRIKES)
+        if record.doubtful and record.strikes >= DOUBTS:
+            self._records[question.command.name] = _Record(now)
 
     def doubt_run_state(self) -> None:
         """Have the run state asked at once."""
         for name in _RUN_STATE:
             self._records[name].doubtful = True
+            self._records[name].strikes = 0
 
-    def forget_run_state(self) -> None:
-        """Drop the run state: what happens to a lost meter is not known."""
-        for name in _RUN_STATE:
-            self._records.pop(name, None)
-
-    def ask_all_again(self) -> None:
-        """Have everything asked again: much can happen to a meter that was lost."""
-        for record in self._records.values():
-            record.asked = -math.inf
-            record.strikes = 0
-
-    def current(self, now: float, interval: float) -> dict[str, Fact]:
-        """Return the answers that are young enough when asked every `interval` s."""
+    def current(self, now: float) -> dict[str, Fact]:
+        """Return the answers that are young enough to be shown."""
         return {
             question.command.name: record.fact
             for question in SLOW_QUESTIONS
             if (record := self._records[question.command.name]).fact
-            and now - record.answered <= EXPIRY * max(question.max_age, interval)
+            and now - record.answered <= EXPIRY * question.max_age
         }

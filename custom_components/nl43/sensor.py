@@ -47,8 +47,8 @@ PARALLEL_UPDATES: Final = 0
 
 # What most reports are made of; everything else is a click away.
 _ENABLED_LEVELS: Final = ("lp", "leq", "lmax", "lmin", "lpeak", "ln1", "ln2")
-# Only these depend on the exponential time weighting (IEC 61672-1, 3.8 ff.).
-_TIME_WEIGHTED: Final = ("lp", "lmax", "lmin", *PERCENTILE)
+# These are formed from the time-weighted level; Leq and LE are not (IEC 61672-1), LIeq has its own.
+_TIME_WEIGHTED: Final = ("lp", "lmax", "lmin", *PERCENTILE, "ltm5")
 # The meter's clock shows whole seconds: on average half a second has passed since.
 _CLOCK_RESOLUTION: Final = timedelta(seconds=1)
 

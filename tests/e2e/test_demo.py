@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+import fcntl
 from pathlib import Path
 import signal
 import socket
@@ -23,9 +24,11 @@ METER_PORT: Final = 24551
 READY: Final = "Ctrl-C stops everything"
 
 
-async def start_demo(folder: Path, port: int) -> asyncio.subprocess.Process:
+async def start_demo(
+    folder: Path, port: int, meter_port: int = METER_PORT
+) -> asyncio.subprocess.Process:
     """Type the command, in a folder that is not the repository."""
-    words = ("--folder", folder, "--port", str(port), "--meter-port", str(METER_PORT))
+    words = ("--folder", folder, "--port", str(port), "--meter-port", str(meter_port))
     return await asyncio.create_subprocess_exec(
         ROOT / "script/demo",
         *words,
@@ -76,7 +79,7 @@ async def see_levels(page: Page, said: str) -> None:
     """Follow the address that the demo names; it logs in by itself."""
     address = next(word for word in said.split() if word.startswith("http"))
     await open_page(page, address)
-    await expect(page.get_by_text("A meter that lives")).to_be_visible()
+    await expect(page.get_by_text("Simulated meter")).to_be_visible()
     await expect(page.get_by_text("46.2 dB").first).to_be_visible()
     await expect(page.get_by_text("Connected")).to_have_count(2)
     await expect(page.get_by_text("Measuring")).to_have_count(2, timeout=60_000)
@@ -95,6 +98,10 @@ async def test_demo_twice(tmp_path: Path, browser: Browser) -> None:
         await take_screenshot(page, "demo")
     assert await processes_of(folder) == []
     await page.close()
+    demo = await start_demo(folder, port, METER_PORT + 20)
+    output, _ = await demo.communicate()
+    assert demo.returncode == 1
+    assert f"were set up with --meter-port {METER_PORT}." in output.decode()
     for log in folder.glob("meter-*.log"):
         assert log.read_text().count("violations: 0") == 2, log.read_text()
 
@@ -107,3 +114,16 @@ async def test_port_taken(tmp_path: Path) -> None:
         output, _ = await demo.communicate()
     assert demo.returncode == 1
     assert f"error: port {port}, which Home Assistant needs, is taken." in output.decode()
+
+
+async def test_folder_in_use(tmp_path: Path) -> None:
+    """It leaves the folder of a demo that is running alone."""
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        demo = await start_demo(folder, free_port())
+        output, _ = await demo.communicate()
+    assert demo.returncode == 1
+    assert f"error: a demo is running in {folder}." in output.decode()
+    assert [kept.name for kept in folder.iterdir()] == ["lock"]

@@ -404,7 +404,7 @@ async def test_ftp_without_a_card(hass: HomeAssistant, sim: SimulatedMeter) -> N
 @pytest.mark.parametrize(
     "login",
     [
-        {"ftp_username": "USER", "ftp_password": "1234"},
+        {"ftp_username": "USER", "ftp_password": "letmein"},
         {"ftp_username": "USER"},
         {"ftp_username": "使用者", "ftp_password": "0000"},
         {"ftp_username": "USER", "ftp_password": "пароль"},
@@ -423,7 +423,7 @@ async def test_ftp_login_that_cannot_be_right(
     form = await submit(hass, await start(hass), host=sim.host, port=sim.port)
     result = await submit(hass, form, ftp_port=sim.ftp_port, **login)
     assert result["errors"] in ({"base": "ftp_login"}, {"base": "ftp_unreachable"})
-    assert "1234" not in caplog.text
+    assert "letmein" not in caplog.text
     assert "пароль" not in caplog.text
     result = await submit(hass, result, ftp_port=sim.ftp_port, **LOGIN)
     assert result["type"] is FlowResultType.CREATE_ENTRY
@@ -730,6 +730,23 @@ async def test_reconfigure_to_another_meter(
     assert loaded.data == before
     assert loaded.state is ConfigEntryState.LOADED
     await until(lambda: (sim.connections_open, other.connections_open) == (1, 0))
+
+
+async def test_reconfigure_to_the_address_of_another_entry(
+    hass: HomeAssistant, loaded: MockConfigEntry, sim: SimulatedMeter, other: SimulatedMeter
+) -> None:
+    """A meter that another entry talks to is not connected to, nor is this one disturbed."""
+    taken = MockConfigEntry(
+        domain=DOMAIN,
+        unique_id=OTHER_SERIAL,
+        data={"host": "localhost", "port": other.port},
+    )
+    taken.add_to_hass(hass)
+    form = await loaded.start_reconfigure_flow(hass)
+    result = await submit(hass, form, host=other.host, port=other.port)
+    assert result["reason"] == "wrong_meter"
+    assert result["description_placeholders"] == {"serial": OTHER_SERIAL}
+    assert (sim.connections_opened, other.connections_opened) == (1, 0)
 
 
 async def test_reconfigure_to_nowhere(

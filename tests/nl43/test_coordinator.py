@@ -12,9 +12,11 @@ from homeassistant.helpers.event import async_track_state_change_event
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.nl43 import coordinator
 from custom_components.nl43.const import DOMAIN
 from custom_components.nl43.coordinator import Nl43Coordinator, async_watch
-from custom_components.nl43.facts import MeterData
+from custom_components.nl43.facts import Facts, MeterData
+from custom_components.nl43.rion import Reading
 from nl43_sim import Asleep, Fault, SimulatedMeter
 
 from .conftest import QUICK, quick_meter, until
@@ -114,9 +116,9 @@ async def test_unwatched_is_read_at_the_scan_interval(
     seen = len(other_frames)
     await until(lambda: len(other_frames) > seen)
     unwatch_other()
-    coordinator: Nl43Coordinator = loaded.runtime_data
-    assert not coordinator.watched
-    assert coordinator.interval == 3600
+    poller: Nl43Coordinator = loaded.runtime_data
+    assert not poller.watched
+    assert poller.interval == 3600
 
 
 async def test_watchers_outlive_a_reload(
@@ -136,10 +138,10 @@ async def test_options_count_at_once(
 ) -> None:
     """A shorter interval does not wait for the end of the longer one, nor costs a reconnect."""
     set_intervals(hass, loaded, scan=3600)
-    coordinator: Nl43Coordinator = loaded.runtime_data
-    before = coordinator.data
+    poller: Nl43Coordinator = loaded.runtime_data
+    before = poller.data
     set_intervals(hass, loaded, scan=0.05)
-    await until(lambda: coordinator.data.at > before.at)
+    await until(lambda: poller.data.at > before.at)
     assert sim.connections_opened == 1
 
 
@@ -163,6 +165,52 @@ async def test_what_matters_is_shown_at_once(
     assert len(levels) == 1
 
 
+async def test_facts_do_not_wait_for_a_distant_poll(
+    hass: HomeAssistant, entry: MockConfigEntry, sim: SimulatedMeter
+) -> None:
+    """A meter that is read once an hour is asked for its state and settings all the same."""
+    set_intervals(hass, entry, scan=3600)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await until(lambda: "Sleep Mode" in entry.runtime_data.data.facts)
+    await hass.async_block_till_done()
+    assert state(hass, MEASUREMENT) == "measuring"
+    assert state(hass, f"sensor.{DEVICE}_battery") == "full"
+    assert [command.line for command in sim.commands].count("DOD?") == 1
+
+
+async def test_one_slow_question_between_live_frames(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While live a slow question comes only so often, but a doubtful run state at once."""
+    await until(lambda: "Sleep Mode" in loaded.runtime_data.data.facts)
+    monkeypatch.setattr(coordinator, "SLOT_INTERVAL", 3600.0)
+    set_intervals(hass, loaded, scan=3600)
+    frames, unwatch = watch(hass, loaded)
+    await until(lambda: len(frames) > 2)
+    loaded.runtime_data._facts = Facts()
+    before = len(sim.commands)
+    seen = len(frames)
+    await until(lambda: len(frames) > seen + 20)
+    lines = [command.line for command in sim.commands[before:]]
+    assert sum(line != "DOD?" for line in lines) <= 1
+    sim.press("Measure,Stop")
+    await until(shown(hass, MEASUREMENT, "stopped"))
+    unwatch()
+
+
+async def test_watched_is_retried_sooner(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    """Who watches sees a meter come back after 5 s at most, in real time."""
+    connection = loaded.runtime_data.meter.connection
+    assert connection.max_backoff == pytest.approx(60 * QUICK)
+    _, unwatch = watch(hass, loaded)
+    assert connection.max_backoff == pytest.approx(5 * QUICK)
+    unwatch()
+    assert connection.max_backoff == pytest.approx(60 * QUICK)
+
+
 async def test_a_pause_is_shown(
     hass: HomeAssistant, loaded: MockConfigEntry, sim: SimulatedMeter
 ) -> None:
@@ -182,16 +230,21 @@ async def test_two_lost_answers_are_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Entities keep their values over two failed polls."""
-    coordinator: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data
     set_intervals(hass, loaded, scan=0.05)
     levels = history(hass, LP, CONNECTIVITY)
     failures = []
-    coordinator.async_add_prompt_listener(lambda: failures.append(coordinator.failures))
+    poller.async_add_prompt_listener(lambda: failures.append(poller.failures))
     sim.inject(Fault.REFUSE_DOD, times=2)
-    await until(lambda: 2 in failures and coordinator.failures == 0)
+    await until(lambda: 2 in failures and poller.failures == 0)
     assert STATE_UNAVAILABLE not in levels
     assert "off" not in levels
     assert not said(caplog, "the meter is lost")
+    sim.inject(Fault.REFUSE_DOD, times=3)
+    await until(lambda: 3 in failures)
+    assert STATE_UNAVAILABLE in levels
+    await until(lambda: poller.failures == 0)
+    assert 4 not in failures
 
 
 @pytest.mark.parametrize(
@@ -246,6 +299,51 @@ async def test_asleep(hass: HomeAssistant, loaded: MockConfigEntry, sim: Simulat
     sim.press("Sleep Mode,Off")
     await until(shown(hass, CONNECTION, "connected"))
     await until(shown(hass, MEASUREMENT, "stopped"))
+
+
+async def test_an_outage_leaves_no_old_fact(
+    hass: HomeAssistant, loaded: MockConfigEntry, sim: SimulatedMeter
+) -> None:
+    """A weighting from before is not shown beside the levels from after."""
+    set_intervals(hass, loaded, scan=0.05)
+
+    def weighting() -> object:
+        found = hass.states.get(LP)
+        assert found is not None
+        return found.attributes.get("frequency_weighting")
+
+    await until(lambda: weighting() == "A")
+    sim.inject(Fault.WEDGE)
+    await until(shown(hass, LP, STATE_UNAVAILABLE))
+    assert sim.press("Measure,Stop") == "R+0000"
+    assert sim.press("Frequency Weighting (Main),C") == "R+0000"
+    seen: list[object] = []
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        new = event.data["new_state"]
+        if new is not None and new.state != STATE_UNAVAILABLE:
+            seen.append(new.attributes.get("frequency_weighting"))
+
+    async_track_state_change_event(hass, [LP], note)
+    sim.clear()
+    await until(lambda: "C" in seen)
+    assert "A" not in seen
+
+
+async def test_a_wedge_is_looked_at_rarely(
+    hass: HomeAssistant, loaded: MockConfigEntry, sim: SimulatedMeter
+) -> None:
+    """The FTP port is not connected to at each attempt."""
+    poller: Nl43Coordinator = loaded.runtime_data
+    _, unwatch = watch(hass, loaded)
+    sim.inject(Fault.WEDGE)
+    await until(lambda: poller.failures > 6)
+    assert state(hass, CONNECTION) == "wedged"
+    assert sim.ftp_sessions_opened <= 1
+    sim.clear()
+    await until(shown(hass, CONNECTION, "connected"))
+    unwatch()
 
 
 @pytest.mark.parametrize("fault", list(Fault))
@@ -312,16 +410,41 @@ async def test_the_poller_survives_what_nobody_thought_of(
     sim: SimulatedMeter,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A bug in a listener of the frames costs a log entry, not the polling."""
+    """A bug in an entity costs a log entry each time, not the polling, nor the other entities."""
     set_intervals(hass, loaded, scan=0.05)
-    coordinator: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data
 
     def fail() -> None:
-        stop()
         raise ValueError("a bug")
 
-    stop = coordinator.async_add_prompt_listener(fail)
-    await until(lambda: said(caplog, "failed unexpectedly"))
-    before = coordinator.data.at
-    await until(lambda: coordinator.data.at > before)
-    assert coordinator.failures == 0
+    poller.async_add_prompt_listener(fail)
+    await until(lambda: said(caplog, "a listener failed") > 2)
+    sim.state.over = True
+    await until(shown(hass, OVERLOAD, "on"))
+    sim.inject(Fault.WEDGE)
+    await until(shown(hass, CONNECTIVITY, "off"))
+    sim.clear()
+    await until(shown(hass, CONNECTIVITY, "on"))
+
+
+async def test_a_bug_in_a_poll_is_a_failed_poll(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    sim: SimulatedMeter,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A poller that would die with old values on show makes them unavailable, and goes on."""
+    set_intervals(hass, loaded, scan=0.05)
+    poller: Nl43Coordinator = loaded.runtime_data
+
+    async def fail() -> Reading:
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(poller.meter, "reading", fail)
+        await until(shown(hass, LP, STATE_UNAVAILABLE))
+    assert said(caplog, "failed unexpectedly") >= 3
+    before = poller.data.at
+    await until(lambda: poller.data.at > before)
+    assert poller.failures == 0

@@ -8,6 +8,7 @@ import pytest
 
 from custom_components.nl43.const import MeasurementState
 from custom_components.nl43.facts import (
+    DOUBTS,
     EXPIRY,
     SLOW_QUESTIONS,
     Fact,
@@ -97,8 +98,8 @@ def test_the_run_state_does_not_starve_the_rest() -> None:
     assert max(times[0] for times in asked.values()) < 1000 + 1800
 
 
-def test_doubt_asks_at_once_and_again_only_when_it_is_due() -> None:
-    """A change of the hint makes the run state the next question."""
+def test_doubt_asks_at_once_and_does_not_give_up_at_once() -> None:
+    """A change of the hint makes the run state the next question; unanswered it is not known."""
     facts = Facts()
     measuring = data(Measure=RunState.START)
     ask_everything(facts, 1000.0, measuring)
@@ -108,10 +109,24 @@ def test_doubt_asks_at_once_and_again_only_when_it_is_due() -> None:
     assert due is not None
     assert due.command is MEASURE
     assert facts.is_doubtful(due)
-    facts.miss(due, 1001.0)
+    for _ in range(DOUBTS):
+        assert facts.due(1001.0, measuring) is due
+        assert MEASURE.name in facts.current(1001.0)
+        facts.miss(due, 1001.0)
+    assert MEASURE.name not in facts.current(1001.0)
     due = facts.due(1001.0, measuring)
     assert due is not None
     assert due.command is PAUSE
+
+
+def test_a_pause_ends_with_its_measurement() -> None:
+    """The next measurement is not paused until the meter says so."""
+    facts = Facts()
+    now = dt_util.utcnow()
+    facts.learn(question(PAUSE), 0.0, Fact(OnOff.ON, now))
+    facts.learn(question(MEASURE), 1.0, Fact(RunState.STOP, now))
+    facts.learn(question(MEASURE), 2.0, Fact(RunState.START, now))
+    assert PAUSE.name not in facts.current(2.0)
 
 
 def test_an_unanswered_question_is_asked_less_and_less() -> None:
@@ -129,24 +144,12 @@ def test_an_unanswered_question_is_asked_less_and_less() -> None:
 
 
 def test_old_answers_expire() -> None:
-    """An answer that could not be renewed is dropped, later where the meter is read rarely."""
+    """A run state that could not be renewed for three minutes is not shown any more."""
     facts = Facts()
     ask_everything(facts, 0.0, data())
-    limit = EXPIRY * question(MEASURE).max_age
-    assert MEASURE.name in facts.current(limit, 10.0)
-    assert MEASURE.name not in facts.current(limit + 1, 10.0)
-    assert MEASURE.name in facts.current(limit + 1, 3600.0)
-    assert FREQUENCY_WEIGHTING["main"].name in facts.current(limit + 1, 10.0)
-
-
-def test_a_lost_meter_is_asked_everything_again() -> None:
-    """What happened meanwhile is not known, least of all the run state."""
-    facts = Facts()
-    names = ask_everything(facts, 0.0, data())
-    facts.forget_run_state()
-    facts.ask_all_again()
-    assert MEASURE.name not in facts.current(0.0, 10.0)
-    assert set(ask_everything(facts, 0.0, data())) == set(names)
+    assert MEASURE.name in facts.current(180.0)
+    assert MEASURE.name not in facts.current(181.0)
+    assert FREQUENCY_WEIGHTING["main"].name in facts.current(181.0)
 
 
 @pytest.mark.parametrize(

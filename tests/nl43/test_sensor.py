@@ -222,6 +222,18 @@ async def test_what_the_meter_lacks_is_not_offered(
     assert state(hass, "lp") not in {STATE_UNAVAILABLE, STATE_UNKNOWN}
 
 
+async def test_after_a_restart_what_was_offered_is_there(
+    hass: HomeAssistant, everything: MockConfigEntry
+) -> None:
+    """A fact of before is unknown until the meter has been asked again, not unavailable."""
+    assert await hass.config_entries.async_unload(everything.entry_id)
+    hass.config_entries.async_update_entry(everything, pref_disable_polling=True)
+    assert await hass.config_entries.async_setup(everything.entry_id)
+    await hass.async_block_till_done()
+    assert state(hass, "power_source") == STATE_UNKNOWN
+    assert state(hass, "lp") == MEASURING["lp"]
+
+
 async def test_sub_channels_in_use(
     hass: HomeAssistant,
     entry: MockConfigEntry,

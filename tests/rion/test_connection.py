@@ -473,6 +473,60 @@ async def test_an_endless_line_costs_no_memory(quick: None) -> None:
         await client.close()
 
 
+async def test_an_old_frame_in_a_packet_of_its_own_is_not_new(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame that is sent again before the right one is not taken for it."""
+    monkeypatch.setattr(connection, "SETTLE", 0.1)
+    frames = 0
+
+    def frame(number: int) -> bytes:
+        return DONE + MEASURING_LINE.replace("46.2", f"{50 + number}.0").encode() + b"\r\n"
+
+    async def answer(_line: str) -> AsyncIterator[bytes]:
+        nonlocal frames
+        frames += 1
+        if frames > 1:
+            yield frame(frames - 1)
+            await asyncio.sleep(QUICK)
+        yield frame(frames)
+
+    async with RawMeter(answer) as raw:
+        client = Meter(raw.host, raw.port)
+        assert (await client.reading()).main.lp == 51.0
+        with pytest.raises(DesyncError):
+            await client.reading()
+        await client.close()
+
+
+async def test_a_command_nobody_waits_for_is_not_sent_after_the_greeting(
+    sim: SimulatedMeter, meter: Meter
+) -> None:
+    """Who gives up while the socket is opened has not commanded anything."""
+    caller = asyncio.create_task(meter.set(MEASURE, RunState.STOP))
+    await until(lambda: asked(sim) == ["Serial Number?"])
+    caller.cancel()
+    await meter.reading()
+    assert asked(sim) == ["Serial Number?", "DOD?"]
+
+
+async def test_a_person_who_waits_is_told_when_the_connection_is_lost(
+    sim: SimulatedMeter, meter: Meter, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command is not sent a backoff later than it was given."""
+    await meter.reading()
+    monkeypatch.setattr(connection, "backoff", lambda _failures, limit: limit)
+    sim.inject(Fault.SILENCE)
+    reading = asyncio.create_task(meter.reading())
+    await until(lambda: asked(sim).count("DOD?") == 2)
+    command = asyncio.create_task(meter.set(MEASURE, RunState.STOP))
+    with pytest.raises(NoAnswerError):
+        await finished(reading)
+    with pytest.raises(NoAnswerError):
+        await finished(command)
+    assert "Measure,Stop" not in asked(sim)
+
+
 async def test_left_overs_are_drained(quick: None) -> None:
     """What came after an answer is not taken for the next one."""
     late = asyncio.Event()

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
 import heapq
 import itertools
@@ -194,7 +195,7 @@ class Connection:
         while True:
             await self._until_ready()
             _, _, job = heapq.heappop(self._queue)
-            if job.answer.cancelled():
+            if job.answer.done():
                 continue
             try:
                 answer = await self._serve(job)
@@ -241,6 +242,9 @@ class Connection:
             except BaseException:
                 self._lose(ClosedError("given up while connecting"))
                 raise
+        if job.answer.cancelled():
+            # Nobody wants it any more, and a setting must not be sent on the quiet.
+            return None
         try:
             answer = await self._transact(link, job)
         except ResultError:
@@ -328,6 +332,7 @@ class Connection:
                 self._rest_since = max(ended, started + ANSWER_LIMIT - PACE)
             self.statistics.add(
                 Exchange(
+                    datetime.now(UTC).isoformat(timespec="milliseconds"),
                     job.command,
                     tuple(link.received),
                     round(ended - started, 4),
@@ -374,9 +379,8 @@ class Connection:
     @staticmethod
     async def _settle(link: Link, job: _Job) -> None:
         """Raise DesyncError if a second answer came: which one was meant, nobody knows."""
-        if job.priority is not Priority.READING:
-            await asyncio.sleep(SETTLE)
-        if link.leftover():
+        await asyncio.sleep(SETTLE)
+        if link.note_leftover():
             msg = f"more than one answer to {job.command!r}"
             raise DesyncError(msg)
 
@@ -396,3 +400,11 @@ class Connection:
         self._losses += 1
         self._lost_at = self._loop.time()
         self._lost_by = error
+        if self.reconnect_in > PACE:
+            self._give_up_waiting(error)
+
+    def _give_up_waiting(self, error: RionError) -> None:
+        """Tell the persons who wait that nothing was sent, rather than send it much later."""
+        for priority, _, job in self._queue:
+            if priority is Priority.PERSON and not job.answer.done():
+                job.answer.set_exception(error)

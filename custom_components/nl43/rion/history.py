@@ -2,15 +2,21 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+import logging
 from typing import Final
 
 HISTORY: Final = 60
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One command and what came of it, raw, for diagnostics and fixtures."""
+    """One command and what came of it, raw, for diagnostics and fixtures.
 
+    `at` is when it ended (UTC), `seconds` how long it took from sending to the answer.
+    """
+
+    at: str
     command: str
     lines: tuple[str, ...]
     seconds: float
@@ -29,6 +35,7 @@ class Statistics:
 
     def add(self, exchange: Exchange) -> None:
         """Count an exchange, and keep it as the last of its command."""
+        _LOGGER.debug("%s", exchange)
         self.commands += 1
         self.errors += exchange.error is not None
         name = exchange.command.partition(",")[0]

@@ -86,8 +86,9 @@ class Link(asyncio.Protocol):
         self.received = []
         self._news.clear()
 
-    def leftover(self) -> bool:
-        """Tell whether lines are waiting that nobody asked for."""
+    def note_leftover(self) -> bool:
+        """Tell whether more came than was asked for, and keep it with what was received."""
+        self.received.extend(self._lines)
         return bool(self._lines) or self._broken is not None
 
     async def line(self, deadline: float) -> str:
