@@ -3,6 +3,7 @@
 One meter a fault, all at once, for some minutes; then all faults end. Each meter answers with
 the recorded payload, so that every other level is a false one. Printed for each fault: what
 `connection` showed, false levels, false run states, the time to recover, log lines, violations.
+The exit code is 1 where one of them is wrong.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+import sys
 import tempfile
 import time
 from typing import Any, Final
@@ -21,6 +23,7 @@ from script.real_hass import HOST, ROOT, RealHass, free_port, running
 
 SETTLE: Final = 45.0
 RECOVERY: Final = 90.0
+WATCHED_RECOVERY: Final = 15.0
 RECORDING: Final = ROOT / "tests/recordings/dod_measuring.txt"
 # The quantities of the recorded frame that have a value, in its order.
 LEVELS: Final = ("lp", "leq", "le", "lmax", "lmin", "ln1", "ln2", "ln3", "ln4", "ln5", "lpeak")
@@ -112,12 +115,19 @@ async def suffer(watched: dict[str, Watched], seconds: float) -> None:
     await asyncio.sleep(SETTLE / 3)
 
 
-def report(watched: dict[str, Watched], log: str) -> None:
-    """Print what came of it."""
+def report(watched: dict[str, Watched], log: str, *, live: bool) -> bool:
+    """Print what came of it; return whether all was as it has to be."""
+    good = True
     for each in watched.values():
         lost, back = (
             sum(each.serial in line and text in line for line in log.splitlines())
             for text in ("the meter is lost", "the meter is back")
+        )
+        good &= (
+            not (each.false_levels or each.false_states or each.meter.violations)
+            and lost == back <= 1
+            and each.recovered is not None
+            and (each.recovered <= WATCHED_RECOVERY or not live)
         )
         recovered = "never" if each.recovered is None else f"{each.recovered:.1f} s"
         print(
@@ -129,10 +139,11 @@ def report(watched: dict[str, Watched], log: str) -> None:
             f" violations {[violation.kind for violation in each.meter.violations] or 'none'}",
             flush=True,
         )
+    return good
 
 
-async def run(seconds: float, *, live: bool) -> None:
-    """Run all faults once."""
+async def run(seconds: float, *, live: bool) -> bool:
+    """Run all faults once; return whether all was as it has to be."""
     fields = RECORDING.read_text().split(",")
     levels = {key: text.strip() for key, text in zip(LEVELS, fields, strict=False)}
     async with AsyncExitStack() as stack:
@@ -163,7 +174,7 @@ async def run(seconds: float, *, live: bool) -> None:
         await stack.enter_async_context(following(client, watched))
         await suffer(watched, seconds)
         print(f"{'watched live' if live else 'not watched'}, {seconds:.0f} s each", flush=True)
-        report(watched, hass.log.read_text())
+        return report(watched, hass.log.read_text(), live=live)
 
 
 def main() -> None:
@@ -173,8 +184,8 @@ def main() -> None:
         "--seconds", type=float, default=180.0, help="how long each fault lasts (%(default)s)"
     )
     arguments = parser.parse_args()
-    for live in (True, False):
-        asyncio.run(run(arguments.seconds, live=live))
+    good = [asyncio.run(run(arguments.seconds, live=live)) for live in (True, False)]
+    sys.exit(not all(good))
 
 
 if __name__ == "__main__":
