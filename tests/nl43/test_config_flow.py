@@ -749,6 +749,25 @@ async def test_reconfigure_to_the_address_of_another_entry(
     assert (sim.connections_opened, other.connections_opened) == (1, 0)
 
 
+async def test_reconfigure_while_the_poller_cannot_let_go(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    other: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No second connection is opened beside one that could not be closed."""
+
+    async def fail(_entry_id: str) -> bool:
+        return False
+
+    form = await loaded.start_reconfigure_flow(hass)
+    with monkeypatch.context() as patch:
+        patch.setattr(hass.config_entries, "async_unload", fail)
+        result = await submit(hass, form, host=other.host, port=other.port)
+    assert result["errors"] == {"base": "busy"}
+    assert other.connections_opened == 0
+
+
 async def test_reconfigure_to_nowhere(
     hass: HomeAssistant, loaded: MockConfigEntry, sim: SimulatedMeter, other: SimulatedMeter
 ) -> None:
