@@ -150,9 +150,9 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         """Poll until cancelled."""
         while True:
             try:
-                await self._ask_slow_questions()
                 if self._next_poll <= self.hass.loop.time():
                     await self._poll()
+                await self._ask_slow_questions()
             except Exception as err:  # noqa: BLE001 - a poller that dies shows old values
                 LOGGER.exception("%s: the poll failed unexpectedly", self.name)
                 self._failed(RionError(str(err)))

@@ -104,7 +104,15 @@ async def test_device_page(site: Site, user_page: Page) -> None:
     """The page shows what the meter is, the levels it sent, and which percentile is which."""
     serial = site.meter.config.serial
     await open_page(user_page, await device_path(site, serial))
-    for text in ("by Rion", "Firmware", serial, RECORDED_LP, RECORDED_LEQ, "LN1 (L5)", "Connected"):
+    for text in (
+        "by Rion",
+        "Firmware",
+        serial,
+        RECORDED_LP,
+        RECORDED_LEQ,
+        "LN2 (L10)",
+        "Connected",
+    ):
         await expect(user_page.get_by_text(text).first).to_be_visible()
     await take_screenshot(user_page, "device")
 

@@ -83,6 +83,7 @@ async def see_levels(page: Page, said: str) -> None:
     await expect(page.get_by_text("46.2 dB").first).to_be_visible()
     await expect(page.get_by_text("Connected")).to_have_count(2)
     await expect(page.get_by_text("Measuring")).to_have_count(2, timeout=60_000)
+    await expect(page.get_by_text("LN2 (L10)")).to_have_count(2, timeout=60_000)
 
 
 async def test_demo_twice(tmp_path: Path, browser: Browser) -> None:

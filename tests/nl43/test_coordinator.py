@@ -178,6 +178,23 @@ async def test_facts_do_not_wait_for_a_distant_poll(
     assert [command.line for command in sim.commands].count("DOD?") == 1
 
 
+async def test_slow_questions_fill_the_time_between_two_polls(
+    hass: HomeAssistant, loaded: MockConfigEntry, sim: SimulatedMeter
+) -> None:
+    """After a poll all that is due is asked at once, not one question a slot."""
+    set_intervals(hass, loaded, scan=1.0)
+    poller: Nl43Coordinator = loaded.runtime_data
+    await until(lambda: "Sleep Mode" in poller.data.facts)
+    first = poller.data.at
+    await until(lambda: poller.data.at > first)
+    poller._facts = Facts()
+    before = len(sim.commands)
+    await until(lambda: sim.commands[-1].line == "Sleep Mode?")
+    lines = [command.line for command in sim.commands[before:]]
+    assert lines.count("DOD?") <= 1
+    assert lines.count("Percentile 5?") == 1
+
+
 async def test_one_slow_question_between_live_frames(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
