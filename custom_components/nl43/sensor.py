@@ -79,7 +79,10 @@ class Nl43FactDescription(SensorEntityDescription):
 
     entity_category: EntityCategory | None = EntityCategory.DIAGNOSTIC
     value_fn: Callable[[MeterData], StateType]
-    exists_fn: Callable[[MeterData], bool]
+
+    def exists_fn(self, data: MeterData) -> bool:
+        """Offer it once the meter has answered."""
+        return self.value_fn(data) is not None
 
 
 def _level(channel: str, quantity: str) -> Nl43LevelDescription:
@@ -138,7 +141,6 @@ FACTS: Final = (
         native_unit_of_measurement=PERCENTAGE,
         state_class=SensorStateClass.MEASUREMENT,
         value_fn=_battery_percentage,
-        exists_fn=lambda data: _battery_percentage(data) is not None,
     ),
     Nl43FactDescription(
         key="battery_level",
@@ -146,7 +148,6 @@ FACTS: Final = (
         device_class=SensorDeviceClass.ENUM,
         options=[level.name.lower() for level in BatteryLevel],
         value_fn=_battery_word,
-        exists_fn=lambda data: _battery_word(data) is not None,
     ),
     Nl43FactDescription(
         key="power_source",
@@ -154,7 +155,6 @@ FACTS: Final = (
         device_class=SensorDeviceClass.ENUM,
         options=[source.name.lower() for source in PowerSource],
         value_fn=_power_source,
-        exists_fn=lambda data: _power_source(data) is not None,
     ),
     Nl43FactDescription(
         key="sd_free",
@@ -164,7 +164,6 @@ FACTS: Final = (
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=0,
         value_fn=lambda data: data.get(SD_FREE),
-        exists_fn=lambda data: data.get(SD_FREE) is not None,
     ),
     Nl43FactDescription(
         key="sd_free_percentage",
@@ -173,7 +172,6 @@ FACTS: Final = (
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=0,
         value_fn=_sd_free_percentage,
-        exists_fn=lambda data: _sd_free_percentage(data) is not None,
     ),
     Nl43FactDescription(
         key="frequency_weighting",
@@ -181,7 +179,6 @@ FACTS: Final = (
         device_class=SensorDeviceClass.ENUM,
         options=[weighting.value for weighting in FrequencyWeighting],
         value_fn=lambda data: data.get(FREQUENCY_WEIGHTING["main"]),
-        exists_fn=lambda data: data.get(FREQUENCY_WEIGHTING["main"]) is not None,
     ),
     Nl43FactDescription(
         key="time_weighting",
@@ -189,7 +186,6 @@ FACTS: Final = (
         device_class=SensorDeviceClass.ENUM,
         options=[weighting.value for weighting in TimeWeighting],
         value_fn=lambda data: data.get(TIME_WEIGHTING["main"]),
-        exists_fn=lambda data: data.get(TIME_WEIGHTING["main"]) is not None,
     ),
     Nl43FactDescription(
         key="clock_offset",
@@ -198,7 +194,6 @@ FACTS: Final = (
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=0,
         value_fn=_clock_offset,
-        exists_fn=lambda data: _clock_offset(data) is not None,
     ),
 )
 
