@@ -9,7 +9,7 @@ The exit code is 1 where one of them is wrong.
 import argparse
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 import sys
@@ -70,25 +70,16 @@ async def following(client: HassClient, watched: dict[str, Watched]) -> AsyncIte
         for unique_id, entity_id in (await client.entity_ids()).items()
     }
 
-    async def read() -> None:
-        async for message in websocket:
-            event = message.json().get("event")
-            data: dict[str, Any] = event["data"] if event else {}
-            if data.get("entity_id") in entities and data["new_state"] is not None:
-                serial, _, key = entities[data["entity_id"]]
-                watched[serial].note(key, data["new_state"]["state"])
+    def hear(message: Any) -> None:
+        event = message.get("event")
+        data: dict[str, Any] = event["data"] if event else {}
+        if data.get("entity_id") in entities and data["new_state"] is not None:
+            serial, _, key = entities[data["entity_id"]]
+            watched[serial].note(key, data["new_state"]["state"])
 
-    async with client.websocket() as websocket:
-        await websocket.send_json(
-            {"id": 1, "type": "subscribe_events", "event_type": "state_changed"}
-        )
-        reader = asyncio.create_task(read())
-        try:
-            yield
-        finally:
-            reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await reader
+    states = {"type": "subscribe_events", "event_type": "state_changed"}
+    async with client.subscribed([states], hear):
+        yield
 
 
 async def suffer(watched: dict[str, Watched], seconds: float) -> None:

@@ -1,7 +1,7 @@
 """What a person does in Home Assistant's pages, over its REST and websocket interfaces."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -77,19 +77,18 @@ class HassClient:
             yield websocket
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Watch every meter live, as a browser would."""
-        entries = await self.get("config/config_entries/entry?domain=nl43")
+    async def subscribed(
+        self, commands: Iterable[Mapping[str, Any]], hear: Callable[[Any], None]
+    ) -> AsyncIterator[None]:
+        """Subscribe by some commands, and hear every message for the time of a block."""
 
         async def read() -> None:
-            async for _ in websocket:
-                pass
+            async for message in websocket:
+                hear(message.json())
 
         async with self.websocket() as websocket:
-            for number, entry in enumerate(entries, start=1):
-                await websocket.send_json(
-                    {"id": number, "type": "nl43/subscribe_frames", "entry_id": entry["entry_id"]}
-                )
+            for number, command in enumerate(commands, start=_FIRST_ID):
+                await websocket.send_json({"id": number, **command})
             reader = asyncio.create_task(read())
             try:
                 yield
@@ -97,6 +96,16 @@ class HassClient:
                 reader.cancel()
                 with suppress(asyncio.CancelledError):
                     await reader
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Watch every meter live, as a browser would."""
+        entries = await self.get("config/config_entries/entry?domain=nl43")
+        commands = [
+            {"type": "nl43/subscribe_frames", "entry_id": entry["entry_id"]} for entry in entries
+        ]
+        async with self.subscribed(commands, lambda _message: None):
+            yield
 
     async def command(self, kind: str, **data: Any) -> Any:
         """Carry out one websocket command."""
