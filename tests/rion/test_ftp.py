@@ -189,7 +189,8 @@ async def test_a_server_that_repeats_what_it_got_later(where: str) -> None:
         return {"USER": b"331 Password\r\n", "PASS": b"230 OK\r\n"}.get(verb, b"200 OK\r\n")
 
     async with serving(Server(answer)) as port:
-        await fails(FtpError if where in {"PORT", "LIST"} else FtpLoginError, "127.0.0.1", port)
+        kinds = {"PORT": FtpDataError, "LIST": FtpError}
+        await fails(kinds.get(where, FtpLoginError), "127.0.0.1", port)
 
 
 @pytest.mark.parametrize("where", ["USER", "PASS", "TYPE", "LIST"])

@@ -78,6 +78,10 @@ class FtpUnreachableError(FtpError):
     """No connection to the FTP port: time-out, no route, or a refusal (FTP is off)."""
 
 
+class FtpNotFoundError(FtpError):
+    """The card has no such file or folder (550)."""
+
+
 class FtpLoginError(FtpError):
     """The FTP server does not take this user name and password (530)."""
 
