@@ -18,6 +18,7 @@ from .errors import (
     RionError,
     SpecificationError,
     StateError,
+    StoredError,
     UnreachableError,
     WrongMeterError,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "RionError",
     "SpecificationError",
     "StateError",
+    "StoredError",
     "UnreachableError",
     "WrongMeterError",
     "backoff",

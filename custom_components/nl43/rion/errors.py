@@ -88,3 +88,7 @@ class FtpLoginError(FtpError):
 
 class FtpDataError(FtpError):
     """The data connection never came: active mode through NAT or a container network."""
+
+
+class StoredError(RionError):
+    """A stored file cannot be read; its text says why."""
