@@ -84,9 +84,9 @@ class FtpSession:
         self._ends = monotonic() + self._limit
         with self._kept():
             with self._lock:
-                self._bell = socket.socketpair()
                 if self._aborted:
-                    self._bell[1].send(b"\0")
+                    raise _ended()
+                self._bell = socket.socketpair()
             try:
                 self._control = self._connect()
                 self._waiting = b""
@@ -121,8 +121,8 @@ class FtpSession:
 
         A generator closed before its end closes the session with it.
         """
-        folder, _, name = path.rpartition("/")
         _check_path(path)
+        folder, _, name = path.rpartition("/")
         if not name:
             msg = "the path of a folder, not of a file"
             raise FtpError(msg)
@@ -138,9 +138,10 @@ class FtpSession:
         Only the look-up of a host name is not cut short.
         """
         with self._lock:
-            if not self._aborted and self._bell is not None:
-                self._bell[1].send(b"\0")
+            first = not self._aborted
             self._aborted = True
+            if first and self._bell is not None:
+                self._bell[1].send(b"\0")
 
     def close(self) -> None:
         """Say goodbye if that can be done within two seconds, and close; never raises."""
@@ -178,33 +179,34 @@ class FtpSession:
     def _connected(self) -> socket.socket:
         """Return the control connection."""
         if self._control is None:
-            msg = "the FTP session is closed"
-            raise FtpUnreachableError(msg)
+            raise _closed()
         return self._control
 
     # Waiting
 
-    def _wait(self, until: float, sock: socket.socket, event: int, *others: socket.socket) -> bool:
-        """Wait for a socket, or until others can be read; tell whether it is the socket.
+    def _wait(
+        self, until: float, sock: socket.socket, event: int, *, or_reply: bool = False
+    ) -> bool:
+        """Wait for a socket, or for a reply as well; tell whether it is the socket.
 
         Raises TimeoutError, and FtpUnreachableError when the session was aborted or closed.
         """
-        with self._lock:
-            if self._bell is None:
-                msg = "the FTP session is closed"
-                raise FtpUnreachableError(msg)
-            poll = select.poll()
-            poll.register(self._bell[0], select.POLLIN)
+        if self._bell is None:
+            raise _closed()
+        poll = select.poll()
+        poll.register(self._bell[0], select.POLLIN)
         poll.register(sock, event)
-        for other in others:
-            poll.register(other, select.POLLIN)
-        seconds = max(min(until, self._ends) - monotonic(), 0.0)
-        ready = poll.poll(None if seconds == math.inf else seconds * 1000)
+        has_reply = False
+        if or_reply:
+            poll.register(self._connected(), select.POLLIN)
+            has_reply = b"\n" in self._waiting
+        seconds = 0.0 if has_reply else max(min(until, self._ends) - monotonic(), 0.0)
+        ready = poll.poll(seconds * 1000)
         if self._aborted:
-            msg = "the FTP session was ended from here"
-            raise FtpUnreachableError(msg)
-        if not ready:
-            raise TimeoutError
+            raise _ended()
+        if not ready and not has_reply:
+            msg = "timed out"
+            raise TimeoutError(msg)
         return any(number == sock.fileno() for number, _ in ready)
 
     # The control connection
@@ -228,8 +230,6 @@ class FtpSession:
                     error = OSError(number, os.strerror(number))
                 else:
                     return sock
-            except TimeoutError:
-                error = TimeoutError("timed out")
             except OSError as err:
                 error = err
             except BaseException:
@@ -280,6 +280,10 @@ class FtpSession:
             msg = "the FTP session is in the middle of a transfer"
             raise FtpError(msg)
         self._in_step = False
+        # What nobody asked for must not be taken for the answer.
+        self._waiting = b""
+        with contextlib.suppress(BlockingIOError):
+            control.recv(MAX_LINE)
         until = monotonic() + TIMEOUT
         data = f"{line}\r\n".encode(_ENCODING)
         while data:
@@ -324,7 +328,7 @@ class FtpSession:
                 raise FtpUnreachableError(msg)
             self._waiting += data
         line, _, self._waiting = self._waiting.partition(b"\n")
-        return line.decode(_ENCODING).removesuffix("\r")
+        return _text(line)
 
     # Data connections
 
@@ -375,7 +379,7 @@ class FtpSession:
                 received += len(chunk)
                 yield chunk
         code = last or self._reply()
-        self._in_step = True
+        self._in_step = not code.startswith("1")
         if not code.startswith("2"):
             msg = f"{what} was lost on the way ({code})"
             raise FtpUnreachableError(msg)
@@ -408,7 +412,7 @@ class FtpSession:
         last = ""
         try:
             # Packets of two connections may overtake each other: 226 alone is no end.
-            while not self._wait(until, listening, select.POLLIN, *(() if last else (control,))):
+            while not self._wait(until, listening, select.POLLIN, or_reply=not last):
                 code = self._reply()
                 if not code.startswith("1"):
                     self._in_step = True
@@ -445,6 +449,16 @@ def answers(host: str, port: int) -> bool:
             return True
     except OSError, UnicodeError:
         return False
+
+
+def _closed() -> FtpUnreachableError:
+    """Return the error of a session that is not open."""
+    return FtpUnreachableError("the FTP session is closed")
+
+
+def _ended() -> FtpUnreachableError:
+    """Return the error of a session that was aborted."""
+    return FtpUnreachableError("the FTP session was ended from here")
 
 
 def _text(raw: bytes) -> str:
