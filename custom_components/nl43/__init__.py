@@ -2,15 +2,18 @@
 
 from typing import Final
 
-from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers import config_validation as cv, entity_registry as er
 from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN, PLATFORMS
-from .coordinator import Nl43ConfigEntry, Nl43Coordinator
+from .coordinator import Nl43Coordinator
 from .live import async_register_commands
+from .runtime import Nl43ConfigEntry, Nl43Runtime
 
+# Sensors up to version 0.1, before they could be set.
+BECAME_SELECTS: Final = ("frequency_weighting", "time_weighting")
 CONFIG_SCHEMA: Final = cv.config_entry_only_config_schema(DOMAIN)
 
 
@@ -23,16 +26,16 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
 async def async_setup_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool:
     """Connect to one meter and keep reading it."""
     coordinator = Nl43Coordinator(hass, entry)
-    await coordinator.async_config_entry_first_refresh()
-    entry.runtime_data = coordinator
+    if coordinator.polling:
+        await coordinator.async_config_entry_first_refresh()
+    entry.runtime_data = Nl43Runtime(coordinator)
 
     async def stop(_event: Event) -> None:
         await coordinator.async_shutdown()
 
     entry.async_on_unload(hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, stop))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    if not entry.pref_disable_polling:
-        coordinator.async_start()
+    coordinator.async_start()
     return True
 
 
@@ -41,6 +44,15 @@ async def async_unload_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> boo
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
-async def async_migrate_entry(_hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool:
-    """Refuse an entry that a newer, incompatible version of nl43 has written."""
-    return entry.version == 1
+async def async_migrate_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool:
+    """Bring an entry up to date; refuse one that a newer, incompatible nl43 has written."""
+    if entry.version != 1:
+        return False
+    if entry.minor_version == 1:
+        registry = er.async_get(hass)
+        for key in BECAME_SELECTS:
+            unique_id = f"{entry.unique_id}_{key}"
+            if sensor := registry.async_get_entity_id(Platform.SENSOR, DOMAIN, unique_id):
+                registry.async_remove(sensor)
+        hass.config_entries.async_update_entry(entry, minor_version=2)
+    return True

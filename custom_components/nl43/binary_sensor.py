@@ -13,8 +13,9 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .coordinator import Nl43ConfigEntry, Nl43Coordinator
+from .coordinator import Nl43Coordinator
 from .entity import Nl43PromptEntity
+from .runtime import Nl43ConfigEntry
 
 PARALLEL_UPDATES: Final = 0
 
@@ -33,7 +34,8 @@ BINARY_SENSORS: Final = (
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
         entity_category=EntityCategory.DIAGNOSTIC,
         always_available=True,
-        value_fn=lambda coordinator: coordinator.last_update_success,
+        # In stand-by nobody knows.
+        value_fn=lambda poller: poller.last_update_success if poller.polling else None,
     ),
     Nl43BinarySensorDescription(
         key="overload",
@@ -56,9 +58,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the binary sensors of one meter."""
-    async_add_entities(
-        Nl43BinarySensor(entry.runtime_data, description) for description in BINARY_SENSORS
-    )
+    coordinator = entry.runtime_data.coordinator
+    async_add_entities(Nl43BinarySensor(coordinator, each) for each in BINARY_SENSORS)
 
 
 class Nl43BinarySensor(Nl43PromptEntity, BinarySensorEntity):

@@ -39,9 +39,9 @@ from .const import (
     MAX_INTERVAL,
     MIN_INTERVAL,
 )
-from .coordinator import Nl43ConfigEntry
 from .errors import translation_key
 from .rion import PORT, RionError, WrongMeterError, ftp
+from .runtime import Nl43ConfigEntry
 
 # A selector gives a float.
 _PORT_SELECTOR: Final = vol.All(
@@ -93,6 +93,7 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
     """Set a meter up, or set it up differently: the same two steps."""
 
     VERSION = 1
+    MINOR_VERSION = 2
 
     def __init__(self) -> None:
         """Start with nothing known."""
@@ -220,7 +221,11 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
             self.hass, entry.data[CONF_HOST], host
         )
         if entry.state is ConfigEntryState.LOADED and is_same:
-            return await probe(entry.runtime_data.meter)
+            coordinator = entry.runtime_data.coordinator
+            if not coordinator.polling:
+                # The connection is left to another tool.
+                return Identity(None, str(entry.unique_id))
+            return await probe(coordinator.meter)
         if not entry.state.recoverable:
             return None
         # The new address may well lead to the same meter, which takes one connection.
@@ -292,7 +297,7 @@ class Nl43OptionsFlow(OptionsFlow):
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the two intervals; they hold from the next poll on, without a reload."""
         if user_input is not None:
-            return self.async_create_entry(data=user_input)
+            return self.async_create_entry(data={**self.config_entry.options, **user_input})
         return self.async_show_form(
             step_id="init",
             data_schema=self.add_suggested_values_to_schema(

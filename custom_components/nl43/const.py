@@ -9,12 +9,20 @@ from homeassistant.const import Platform
 DOMAIN: Final = "nl43"
 LOGGER: Final[Logger] = getLogger(__package__)
 MANUFACTURER: Final = "Rion"
-PLATFORMS: Final = (Platform.BINARY_SENSOR, Platform.SENSOR)
+PLATFORMS: Final = (
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.NUMBER,
+    Platform.SELECT,
+    Platform.SENSOR,
+    Platform.SWITCH,
+)
 
 CONF_FTP_PASSWORD: Final = "ftp_password"  # noqa: S105 - the key, not a password
 CONF_FTP_PORT: Final = "ftp_port"
 CONF_FTP_USERNAME: Final = "ftp_username"
 CONF_LIVE_INTERVAL: Final = "live_interval"
+CONF_POLLING: Final = "polling"
 CONF_SCAN_INTERVAL: Final = "scan_interval"
 
 # Seconds. The meter itself allows no more than one frame in 1.0 s and a round trip.
@@ -33,6 +41,7 @@ class ConnectionState(StrEnum):
     REFUSED = "refused"
     WEDGED = "wedged"
     ASLEEP = "asleep"
+    STANDBY = "standby"
 
 
 class MeasurementState(StrEnum):

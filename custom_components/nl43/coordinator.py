@@ -1,11 +1,11 @@
 """The single poller: one coordinator owns a meter's one connection and is its only sender."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 from dataclasses import replace
-from typing import Final, override
+from datetime import datetime
+from typing import Any, Final, override
 
 from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
 from homeassistant.const import CONF_HOST, CONF_PORT
@@ -15,11 +15,11 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dis
 from homeassistant.helpers.typing import UNDEFINED
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
-from homeassistant.util.hass_dict import HassKey
 
 from .const import (
     CONF_FTP_PORT,
     CONF_LIVE_INTERVAL,
+    CONF_POLLING,
     CONF_SCAN_INTERVAL,
     DEFAULT_LIVE_INTERVAL,
     DEFAULT_SCAN_INTERVAL,
@@ -27,11 +27,12 @@ from .const import (
     LOGGER,
     ConnectionState,
 )
-from .errors import translation_key
-from .facts import SLEEP_MODE_QUESTION, Fact, Facts, MeterData, SlowQuestion, is_running
+from .errors import translated, translation_key
+from .facts import NOTHING_KNOWN, SLEEP_MODE_QUESTION, Fact, Facts, MeterData, is_running
 from .rion import Meter, Priority, RefusedError, ResultError, RionError, StateError, backoff, ftp
 from .rion.connection import MAX_BACKOFF, PACE
-from .rion.vocabulary import SLEEP_MODE, SYSTEM_VERSION, TYPE, OnOff
+from .rion.vocabulary import MEASURE, PAUSE, SLEEP_MODE, SYSTEM_VERSION, TYPE, Command, OnOff
+from .watch import async_is_watched, frame_signal, watchers_signal
 
 # A single lost answer is everyday life on a cellular link, three in a row are an outage.
 FAILURES_TO_LOSE: Final = 3
@@ -43,40 +44,8 @@ SLOT: Final = 2 * PACE + 0.5
 SLOT_INTERVAL: Final = 30.0
 # Seconds between looks at the FTP port while the control port refuses: no churn there either.
 WEDGE_CHECK_INTERVAL: Final = 300.0
-
-type Nl43ConfigEntry = ConfigEntry[Nl43Coordinator]
-
-# How many watch each entry's meter: kept apart from the coordinator to outlive a reload.
-_WATCHERS: HassKey[Counter[str]] = HassKey(f"{DOMAIN}_watchers")
-
-
-def _frame_signal(entry_id: str) -> str:
-    """Return the signal that carries every frame of an entry's meter."""
-    return f"{DOMAIN}_frame_{entry_id}"
-
-
-def _watchers_signal(entry_id: str) -> str:
-    """Return the signal that says that watchers came or went."""
-    return f"{DOMAIN}_watchers_{entry_id}"
-
-
-@callback
-def async_watch(
-    hass: HomeAssistant, entry_id: str, on_frame: Callable[[MeterData], None]
-) -> CALLBACK_TYPE:
-    """Have a meter read at its live interval, and every frame handed over; also over reloads."""
-    watchers = hass.data.setdefault(_WATCHERS, Counter())
-    disconnect = async_dispatcher_connect(hass, _frame_signal(entry_id), on_frame)
-    watchers[entry_id] += 1
-    async_dispatcher_send(hass, _watchers_signal(entry_id))
-
-    @callback
-    def unwatch() -> None:
-        disconnect()
-        watchers[entry_id] -= 1
-        async_dispatcher_send(hass, _watchers_signal(entry_id))
-
-    return unwatch
+# A meter that sends files may be slow to answer; older values than this are not shown for all that.
+TRANSFER_GRACE: Final = 60.0
 
 
 class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
@@ -86,39 +55,58 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
     listeners hear of it once in a scan interval, prompt listeners of each change.
     """
 
-    config_entry: Nl43ConfigEntry
+    config_entry: ConfigEntry
 
-    def __init__(self, hass: HomeAssistant, entry: Nl43ConfigEntry) -> None:
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
         """Prepare; nothing is sent before the first refresh."""
         super().__init__(hass, LOGGER, config_entry=entry, name=entry.title, update_interval=None)
-        self.meter = Meter(entry.data[CONF_HOST], entry.data[CONF_PORT], serial=entry.unique_id)
+        self.data = NOTHING_KNOWN
         self.connection = ConnectionState.CONNECTING
-        self.failures = 0
-        self._facts = Facts()
-        self._running: bool | None = None
+        self.command_lock = asyncio.Lock()
+        # When the meter said that it starts, where that was told through here.
+        self.told_start: datetime | None = None
         self._prompt_listeners: list[CALLBACK_TYPE] = []
         self._poller: asyncio.Task[None] | None = None
         self._polling = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._started = self._ended = self._written = self._slow_asked = -MAX_BACKOFF
-        self._wedge_checked = -WEDGE_CHECK_INTERVAL
+        self._transfers = 0
+        self._lost_told = False
+        self._begin_anew()
         entry.async_on_unload(
             async_dispatcher_connect(
-                hass, _watchers_signal(entry.entry_id), self._async_watchers_changed
+                hass, watchers_signal(entry.entry_id), self._async_watchers_changed
             )
         )
         entry.async_on_unload(
             async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._async_entry_changed)
         )
+        if not self.polling:
+            self._stand_by()
+
+    @callback
+    def _begin_anew(self) -> None:
+        """Start with a connection of its own, and nothing known."""
+        data = self.config_entry.data
+        self.meter = Meter(data[CONF_HOST], data[CONF_PORT], serial=self.config_entry.unique_id)
+        self.failures = self._forgiven = 0
+        self._facts = Facts()
+        self._running: bool | None = None
+        self._started = self._ended = self._written = self._slow_asked = -MAX_BACKOFF
+        self._succeeded_at = -TRANSFER_GRACE
+        self._wedge_checked = -WEDGE_CHECK_INTERVAL
         self._async_watchers_changed()
 
     # What others see
 
     @property
+    def polling(self) -> bool:
+        """Whether the meter is read; in stand-by its connection is left to other tools."""
+        return bool(self.config_entry.options.get(CONF_POLLING, True))
+
+    @property
     def watched(self) -> bool:
         """Whether somebody wants every frame."""
-        watchers = self.hass.data.get(_WATCHERS)
-        return watchers is not None and watchers[self.config_entry.entry_id] > 0
+        return async_is_watched(self.hass, self.config_entry.entry_id)
 
     @property
     def scan_interval(self) -> float:
@@ -141,10 +129,11 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
 
     @callback
     def async_start(self) -> None:
-        """Start polling; it ends with async_shutdown."""
-        self._poller = self.config_entry.async_create_background_task(
-            self.hass, self._run(), name=f"{DOMAIN} {self.name} poller"
-        )
+        """Start polling, unless a person has switched it off; it ends with async_shutdown."""
+        if self.polling and not self.config_entry.pref_disable_polling:
+            self._poller = self.config_entry.async_create_background_task(
+                self.hass, self._run(), name=f"{DOMAIN} {self.name} poller"
+            )
 
     async def _run(self) -> None:
         """Poll until cancelled."""
@@ -162,28 +151,65 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
     async def async_shutdown(self) -> None:
         """Stop polling and give the connection up."""
         await super().async_shutdown()
+        await self._stop()
+
+    async def _stop(self) -> None:
+        """End the poller and its connection."""
         if self._poller is not None:
             self._poller.cancel()
+            self._poller = None
         await self.meter.close()
+
+    async def async_set_polling(self, *, on: bool) -> None:
+        """Read the meter, or leave its one connection to other tools; kept over restarts."""
+        if on is self.polling:
+            return
+        options = {**self.config_entry.options, CONF_POLLING: on}
+        self.hass.config_entries.async_update_entry(self.config_entry, options=options)
+        if on:
+            self.connection = ConnectionState.CONNECTING
+            self._begin_anew()
+            self.async_start()
+        else:
+            await self._stop()
+            self._stand_by()
+        self.async_update_listeners()
+        self._async_update_prompt_listeners()
+
+    @callback
+    def _stand_by(self) -> None:
+        """Show nothing: what the meter does meanwhile is not known."""
+        self.connection = ConnectionState.STANDBY
+        self.data = NOTHING_KNOWN
+        self.last_update_success = False
+        self._lost_told = False
+
+    async def async_reconnect(self) -> RionError | None:
+        """Give the connection up for a new one and poll over it; return the error, if any."""
+        connection = self.meter.connection
+        connection.renew()
+        await asyncio.sleep(connection.reconnect_in)
+        return await self._poll()
+
+    @contextlib.contextmanager
+    def transferring(self) -> Iterator[None]:
+        """Forgive failed polls for a while: the meter is sending files."""
+        self._transfers += 1
+        try:
+            yield
+        finally:
+            self._transfers -= 1
 
     @override
     async def _async_update_data(self) -> MeterData:
         """Poll once, at start or because a person asked for an update."""
-        if (err := await self._poll()) and (self.data is None or self.failures >= FAILURES_TO_LOSE):
-            raise self._update_failed(err) from err
+        if not self.polling:
+            raise translated(UpdateFailed, "standby", self.config_entry)
+        if (err := await self._poll()) and (self.data.at is None or self._is_lost):
+            raise translated(
+                UpdateFailed, translation_key(err), self.config_entry, error=str(err)
+            ) from err
         return self.data
-
-    def _update_failed(self, err: RionError) -> UpdateFailed:
-        """Return an error in the person's language."""
-        return UpdateFailed(
-            translation_domain=DOMAIN,
-            translation_key=translation_key(err),
-            translation_placeholders={
-                "host": self.config_entry.data[CONF_HOST],
-                "port": str(self.config_entry.data[CONF_PORT]),
-                "error": str(err),
-            },
-        )
 
     # When
 
@@ -212,13 +238,12 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         return self._started + self.interval
 
     async def _until_due(self) -> None:
-        """Wait for the next poll or question; watchers and options may bring them forward."""
-        until = self.hass.loop.time() + SLOT_INTERVAL
-        while (pause := min(self._next_poll, until) - self.hass.loop.time()) > 0:
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+        """Wait for the next poll or question; watchers, options and doubts bring them forward."""
+        pause = min(self._next_poll - self.hass.loop.time(), SLOT_INTERVAL)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        self._wake.clear()
 
     # What
 
@@ -231,11 +256,12 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
                 self.meter.connection.check_reconnect()
                 reading = await self.meter.reading()
             except RionError as err:
-                self._failed(err)
-                if self.failures >= FAILURES_TO_LOSE and self.data is not None:
-                    await self._look_closer(err)
+                if self.polling:
+                    self._failed(err)
+                    if self._is_lost and self.data.at is not None:
+                        await self._look_closer(err)
                 return err
-            self._ended = self.hass.loop.time()
+            self._ended = self._succeeded_at = self.hass.loop.time()
             self._succeeded(
                 MeterData(
                     reading=reading,
@@ -246,39 +272,48 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             )
             return None
 
+    @property
+    def _is_lost(self) -> bool:
+        """Whether so many polls have failed that it is an outage."""
+        return self.failures - self._forgiven >= FAILURES_TO_LOSE
+
     @callback
     def _succeeded(self, data: MeterData) -> None:
         """Hand a frame on."""
         back = not self.last_update_success
-        self.failures = 0
+        self.failures = self._forgiven = 0
         self.connection = ConnectionState.CONNECTED
         self._wedge_checked = -WEDGE_CHECK_INTERVAL
         running = is_running(data.reading.main)
         if running is not self._running:
             self._running = running
-            self._facts.doubt_run_state()
+            self._facts.doubt(MEASURE, PAUSE)
         self.data = data
         self.last_update_success = True
-        if back:
+        if self._lost_told:
+            self._lost_told = False
             LOGGER.warning("%s: the meter is back", self.name)
         due = self._ended - self._written >= self.scan_interval
         if back or due or not self.watched:
             self._written = self._ended
             self.async_update_listeners()
         self._async_update_prompt_listeners()
-        async_dispatcher_send(self.hass, _frame_signal(self.config_entry.entry_id), data)
+        async_dispatcher_send(self.hass, frame_signal(self.config_entry.entry_id), data)
 
     @callback
     def _failed(self, err: RionError) -> None:
         """Count a failed poll; the third in a row is an outage."""
         self._ended = self.hass.loop.time()
         self.failures += 1
+        if self._transfers and self._ended - self._succeeded_at <= TRANSFER_GRACE:
+            self._forgiven = self.failures
         LOGGER.debug("%s: failed poll %d: %r", self.name, self.failures, err)
-        if self.failures >= FAILURES_TO_LOSE:
+        if self._is_lost:
             self.connection = self._verdict(err)
         elif not self.meter.connection.is_open:
             self.connection = ConnectionState.CONNECTING
-        if self.failures >= FAILURES_TO_LOSE and self.last_update_success:
+        if self._is_lost and not self._lost_told:
+            self._lost_told = True
             LOGGER.warning("%s: the meter is lost: %s", self.name, err)
             # Whatever happens to a lost meter: it is asked everything anew.
             self._facts = Facts()
@@ -294,7 +329,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         if isinstance(err, RefusedError):
             wedged = self.connection is ConnectionState.WEDGED
             return ConnectionState.WEDGED if wedged else ConnectionState.REFUSED
-        if self.data is not None and self.data.get(SLEEP_MODE) is OnOff.ON:
+        if self.data.get(SLEEP_MODE) is OnOff.ON:
             return ConnectionState.ASLEEP
         # A meter that refuses answers, but not with levels.
         answers = isinstance(err, ResultError)
@@ -304,7 +339,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         """Tell by one more question why a meter refuses the connection or its levels."""
         now = self.hass.loop.time()
         if isinstance(err, StateError):
-            await self._ask(SLEEP_MODE_QUESTION)
+            await self._ask(SLEEP_MODE_QUESTION.command)
             self.connection = self._verdict(err)
         elif isinstance(err, RefusedError) and now - self._wedge_checked >= WEDGE_CHECK_INTERVAL:
             self._wedge_checked = now
@@ -340,30 +375,53 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
                 return
             asked = True
             self._slow_asked = now
-            await self._ask(question)
+            await self._ask(question.command)
             if not self.meter.connection.is_open:
                 return
 
-    async def _ask(self, question: SlowQuestion) -> None:
+    async def _ask(self, command: Command[Any]) -> None:
         """Ask one slow question; what goes wrong costs this fact alone."""
         known = self.data.facts.keys()
+        with contextlib.suppress(RionError):
+            await self.async_ask(command, Priority.SLOW)
+        if self.data.facts.keys() - known and not self.watched:
+            # A first answer brings its entity; while watched, levels wait for their interval.
+            self.async_update_listeners()
+
+    async def async_ask[T](self, command: Command[T], priority: Priority) -> T:
+        """Return the meter's answer, and keep it; RionError if there is none."""
         try:
-            value = await self.meter.ask(question.command, Priority.SLOW)
+            value = await self.meter.ask(command, priority)
         except RionError as err:
             LOGGER.debug("%s: %r", self.name, err)
-            self._facts.miss(question, self.hass.loop.time())
-        else:
-            self._facts.learn(question, self.hass.loop.time(), Fact(value, dt_util.utcnow()))
+            self._facts.miss(command, self.hass.loop.time())
+            self._facts_changed()
+            raise
+        self.async_learn(command, value)
+        return value
+
+    @callback
+    def async_learn[T](self, command: Command[T], value: T) -> None:
+        """Keep what the meter has said just now."""
+        self._facts.learn(command, self.hass.loop.time(), Fact(value, dt_util.utcnow()))
+        self._facts_changed()
+        if command in (TYPE, SYSTEM_VERSION):
+            self._async_update_device()
+
+    @callback
+    def async_doubt(self, *commands: Command[Any]) -> None:
+        """Have questions asked anew as soon as there is room for them."""
+        self._facts.doubt(*commands)
+        self._wake.set()
+
+    @callback
+    def _facts_changed(self) -> None:
+        """Show what is known now beside the last frame."""
         self.data = replace(
             self.data,
             facts=self._facts.current(self.hass.loop.time()),
             lacking=frozenset(self.meter.lacking),
         )
-        if question.command in (TYPE, SYSTEM_VERSION):
-            self._async_update_device()
-        if self.data.facts.keys() - known and not self.watched:
-            # A first answer brings its entity; while watched, levels wait for their interval.
-            self.async_update_listeners()
         self._async_update_prompt_listeners()
 
     @callback

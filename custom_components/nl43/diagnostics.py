@@ -10,8 +10,9 @@ from homeassistant.const import CONF_HOST, CONF_MAC
 from homeassistant.core import HomeAssistant
 
 from .const import CONF_FTP_PASSWORD, CONF_FTP_USERNAME
-from .coordinator import Nl43ConfigEntry, Nl43Coordinator
+from .coordinator import Nl43Coordinator
 from .rion.vocabulary import SYSTEM_VERSION, TYPE
+from .runtime import Nl43ConfigEntry
 
 REDACTED_KEYS: Final = {CONF_HOST, CONF_MAC, CONF_FTP_PASSWORD, CONF_FTP_USERNAME}
 # Serial numbers, also of another meter; and the addresses in the operating system's messages.
@@ -32,7 +33,7 @@ async def async_get_config_entry_diagnostics(
         }
     }
     if entry.state is ConfigEntryState.LOADED:
-        report |= _meter_report(entry.runtime_data)
+        report |= _meter_report(entry.runtime_data.coordinator)
     secrets = {entry.data[CONF_HOST], entry.data.get(CONF_MAC), entry.unique_id} - {None}
     hidden: dict[str, Any] = _hide(report, sorted(secrets, key=len, reverse=True))
     return hidden
@@ -49,12 +50,13 @@ def _meter_report(coordinator: Nl43Coordinator) -> dict[str, Any]:
         },
         "poller": {
             "connection": coordinator.connection,
+            "polling": coordinator.polling,
             "available": coordinator.last_update_success,
             "failures": coordinator.failures,
             "watched": coordinator.watched,
             "interval": coordinator.interval,
             "last_error": repr(coordinator.last_exception),
-            "last_frame": coordinator.data.at.isoformat(),
+            "last_frame": coordinator.data.at and coordinator.data.at.isoformat(),
         },
         "connection": {
             "connects": statistics.connects,

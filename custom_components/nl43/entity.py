@@ -13,8 +13,9 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import DOMAIN, MANUFACTURER
-from .coordinator import Nl43ConfigEntry, Nl43Coordinator
+from .coordinator import Nl43Coordinator
 from .facts import MeterData
+from .runtime import Nl43ConfigEntry
 
 
 class Nl43Entity(CoordinatorEntity[Nl43Coordinator]):
@@ -83,7 +84,7 @@ def async_add_when_offered[D: _Offered](
 
     What it had before a restart is there at once, unknown until it is asked.
     """
-    coordinator = entry.runtime_data
+    coordinator = entry.runtime_data.coordinator
     waiting = list(descriptions)
     forms = Counter(description.key for description in waiting)
     registry = er.async_get(coordinator.hass)

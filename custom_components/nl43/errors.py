@@ -2,6 +2,11 @@
 
 from typing import Final
 
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import CONF_HOST, CONF_PORT
+from homeassistant.exceptions import HomeAssistantError
+
+from .const import DOMAIN
 from .rion import (
     ClosedError,
     DesyncError,
@@ -39,3 +44,19 @@ _KEYS: Final[dict[type[RionError], str]] = {
 def translation_key(error: RionError) -> str:
     """Return the key of the text that tells a person what to do about an error."""
     return next(key for kind, key in _KEYS.items() if isinstance(error, kind))
+
+
+def translated[E: HomeAssistantError](
+    kind: type[E], key: str, entry: ConfigEntry, **placeholders: str
+) -> E:
+    """Return an error about a meter in the person's language."""
+    return kind(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders={
+            "meter": entry.title,
+            "host": entry.data[CONF_HOST],
+            "port": str(entry.data[CONF_PORT]),
+            **placeholders,
+        },
+    )

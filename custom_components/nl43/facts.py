@@ -3,23 +3,30 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 import math
 from typing import Any, Final, cast
 
 from .const import MeasurementState
-from .rion import CHANNELS, Channel, Reading
+from .rion import CHANNELS, NO_READING, Channel, Reading
 from .rion.vocabulary import (
     BATTERY_LEVEL,
     CLOCK,
     FREQUENCY_WEIGHTING,
+    FTP,
+    LEQ_INTERVAL,
+    LP_STORE_INTERVAL,
     MEASURE,
+    MEASUREMENT_TIME_AUTO,
+    MEASUREMENT_TIME_MANUAL,
     PAUSE,
     PERCENTILE,
     POWER_SOURCE,
     SD_FREE,
     SD_TOTAL,
     SLEEP_MODE,
+    STORE_MODE,
+    STORE_NAME,
     SYSTEM_VERSION,
     TIME_WEIGHTING,
     TYPE,
@@ -29,6 +36,8 @@ from .rion.vocabulary import (
 )
 
 DAY: Final = 86400
+# The meter's clock shows whole seconds: on average half a second has passed since.
+_CLOCK_RESOLUTION: Final = timedelta(seconds=1)
 # An answer that could not be renewed for so many of its age limits is no longer shown.
 EXPIRY: Final = 6
 # A doubtful run state that could not be asked so many times is no longer shown.
@@ -52,10 +61,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterData:
-    """One frame, and the facts that hold beside it."""
+    """One frame, and the facts that hold beside it; `at` is None before the first frame."""
 
     reading: Reading
-    at: datetime
+    at: datetime | None
     facts: Mapping[str, Fact]
     lacking: frozenset[str]
 
@@ -76,6 +85,24 @@ class MeterData:
             return None
         return MeasurementState.PAUSED if pause is OnOff.ON else MeasurementState.MEASURING
 
+    @property
+    def measuring(self) -> bool | None:
+        """Whether a measurement runs, paused or not; None where that is not known."""
+        state = self.get(MEASURE)
+        return None if state is None else state.measuring
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """How far the meter's clock, read as UTC, is ahead of UTC; None before it was asked."""
+        fact = self.facts.get(CLOCK.name)
+        if fact is None:
+            return None
+        shown = cast("datetime", fact.value).replace(tzinfo=UTC)
+        return shown + _CLOCK_RESOLUTION / 2 - fact.at
+
+
+NOTHING_KNOWN: Final = MeterData(reading=NO_READING, at=None, facts={}, lacking=frozenset())
+
 
 def _always(_data: MeterData) -> bool:
     """Ask whatever else is known."""
@@ -84,8 +111,7 @@ def _always(_data: MeterData) -> bool:
 
 def _while_measuring(data: MeterData) -> bool:
     """Ask only while a measurement runs."""
-    state = data.get(MEASURE)
-    return state is not None and state.measuring
+    return data.measuring is True
 
 
 def _in_use(channel: str) -> Callable[[MeterData], bool]:
@@ -115,12 +141,24 @@ SLOW_QUESTIONS: Final = (
         for setting in (FREQUENCY_WEIGHTING, TIME_WEIGHTING)
     ),
     *(SlowQuestion(setting, 3600) for setting in PERCENTILE.values()),
+    SlowQuestion(STORE_MODE, 3600),
+    SlowQuestion(STORE_NAME, 3600),
     SlowQuestion(BATTERY_LEVEL, 600),
     SlowQuestion(POWER_SOURCE, 600),
     SlowQuestion(CLOCK, 600),
     SlowQuestion(SD_FREE, 600),
     SlowQuestion(SD_TOTAL, 3600),
     SLEEP_MODE_QUESTION,
+    *(
+        SlowQuestion(setting, 3600)
+        for setting in (
+            LP_STORE_INTERVAL,
+            LEQ_INTERVAL,
+            MEASUREMENT_TIME_MANUAL,
+            MEASUREMENT_TIME_AUTO,
+            FTP,
+        )
+    ),
 )
 _RUN_STATE: Final = (MEASURE.name, PAUSE.name)
 
@@ -175,28 +213,28 @@ class Facts:
         """Tell whether the answer is known to be outdated."""
         return self._records[question.command.name].doubtful
 
-    def learn(self, question: SlowQuestion, now: float, fact: Fact) -> None:
+    def learn(self, command: Command[Any], now: float, fact: Fact) -> None:
         """Keep an answer."""
-        self._asked_run_state = question.command.name in _RUN_STATE
-        self._records[question.command.name] = _Record(now, answered=now, fact=fact)
+        self._asked_run_state = command.name in _RUN_STATE
+        self._records[command.name] = _Record(now, answered=now, fact=fact)
         if fact.value is RunState.STOP:
             # The pause of one measurement says nothing about the next.
             self._records[PAUSE.name].fact = None
 
-    def miss(self, question: SlowQuestion, now: float) -> None:
+    def miss(self, command: Command[Any], now: float) -> None:
         """Note that a question was asked in vain; a doubt is not done with at once."""
-        self._asked_run_state = question.command.name in _RUN_STATE
-        record = self._records[question.command.name]
+        self._asked_run_state = command.name in _RUN_STATE
+        record = self._records[command.name]
         record.asked = now
         record.strikes = min(record.strikes + 1, MAX_STRIKES)
         if record.doubtful and record.strikes >= DOUBTS:
-            self._records[question.command.name] = _Record(now)
+            self._records[command.name] = _Record(now)
 
-    def doubt_run_state(self) -> None:
-        """Have the run state asked at once."""
-        for name in _RUN_STATE:
-            self._records[name].doubtful = True
-            self._records[name].strikes = 0
+    def doubt(self, *commands: Command[Any]) -> None:
+        """Have questions asked at once: their answers are known to be outdated."""
+        for command in commands:
+            self._records[command.name].doubtful = True
+            self._records[command.name].strikes = 0
 
     def current(self, now: float) -> dict[str, Fact]:
         """Return the answers that are young enough to be shown."""

@@ -12,9 +12,10 @@ from homeassistant.helpers import entity_registry as er
 import voluptuous as vol
 
 from .const import DOMAIN
-from .coordinator import Nl43ConfigEntry, async_watch
 from .facts import MeterData
 from .rion import CHANNELS
+from .runtime import Nl43ConfigEntry
+from .watch import async_watch
 
 ENTRY_ID: Final = "entry_id"
 
@@ -29,7 +30,7 @@ def frame_message(data: MeterData) -> dict[str, Any]:
     """Return a frame as JSON: levels in dB, null where the meter sent no value."""
     channels = {name: data.reading.channel(name) for name in CHANNELS}
     return {
-        "time": data.at.isoformat(),
+        "time": data.at and data.at.isoformat(),
         "state": data.measurement_state,
         **{name: asdict(channel) for name, channel in channels.items() if channel.in_use},
     }
@@ -75,6 +76,6 @@ def subscribe_frames(
     connection.subscriptions[msg["id"]] = async_watch(hass, entry.entry_id, forward)
     connection.send_result(msg["id"])
     if entry.state is ConfigEntryState.LOADED:
-        coordinator = entry.runtime_data
+        coordinator = entry.runtime_data.coordinator
         if coordinator.last_update_success:
             forward(coordinator.data)

@@ -24,7 +24,7 @@ from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
 from .const import ConnectionState, MeasurementState
-from .coordinator import Nl43ConfigEntry, Nl43Coordinator
+from .coordinator import Nl43Coordinator
 from .entity import Nl43Entity, Nl43PromptEntity, async_add_when_offered
 from .facts import MeterData
 from .rion import CHANNELS, QUANTITIES, Channel
@@ -38,10 +38,9 @@ from .rion.vocabulary import (
     SD_TOTAL,
     TIME_WEIGHTING,
     BatteryLevel,
-    FrequencyWeighting,
     PowerSource,
-    TimeWeighting,
 )
+from .runtime import Nl43ConfigEntry
 
 PARALLEL_UPDATES: Final = 0
 
@@ -49,8 +48,6 @@ PARALLEL_UPDATES: Final = 0
 _ENABLED_LEVELS: Final = ("lp", "leq", "lmax", "lmin", "lpeak", "ln1", "ln2")
 # These are formed from the time-weighted level; Leq and LE are not (IEC 61672-1), LIeq has its own.
 _TIME_WEIGHTED: Final = ("lp", "lmax", "lmin", *PERCENTILE, "ltm5")
-# The meter's clock shows whole seconds: on average half a second has passed since.
-_CLOCK_RESOLUTION: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +125,10 @@ def _sd_free_percentage(data: MeterData) -> float | None:
 
 def _clock_offset(data: MeterData) -> int | None:
     """Return how many seconds the meter's clock is ahead of the site's local time."""
-    if (fact := data.facts.get(CLOCK.name)) is None or (clock := data.get(CLOCK)) is None:
+    if (ahead_of_utc := data.clock_offset) is None:
         return None
-    local = dt_util.as_local(fact.at).replace(tzinfo=None)
-    return round((clock + _CLOCK_RESOLUTION / 2 - local).total_seconds())
+    zone = dt_util.as_local(data.facts[CLOCK.name].at).utcoffset() or timedelta()
+    return round((ahead_of_utc - zone).total_seconds())
 
 
 FACTS: Final = (
@@ -174,20 +171,6 @@ FACTS: Final = (
         value_fn=_sd_free_percentage,
     ),
     Nl43FactDescription(
-        key="frequency_weighting",
-        translation_key="frequency_weighting",
-        device_class=SensorDeviceClass.ENUM,
-        options=[weighting.value for weighting in FrequencyWeighting],
-        value_fn=lambda data: data.get(FREQUENCY_WEIGHTING["main"]),
-    ),
-    Nl43FactDescription(
-        key="time_weighting",
-        translation_key="time_weighting",
-        device_class=SensorDeviceClass.ENUM,
-        options=[weighting.value for weighting in TimeWeighting],
-        value_fn=lambda data: data.get(TIME_WEIGHTING["main"]),
-    ),
-    Nl43FactDescription(
         key="clock_offset",
         translation_key="clock_offset",
         native_unit_of_measurement=UnitOfTime.SECONDS,
@@ -218,7 +201,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of one meter."""
-    coordinator = entry.runtime_data
+    coordinator = entry.runtime_data.coordinator
     async_add_entities(
         (
             Nl43MeasurementState(coordinator, MEASUREMENT_STATE),

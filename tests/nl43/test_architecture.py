@@ -19,8 +19,12 @@ FLOORS: Final = (
     ("rion",),
     ("const",),
     ("address", "errors", "facts"),
+    ("watch",),
     ("coordinator",),
-    ("files", "entity"),
+    ("control", "files"),
+    ("measurement", "cycle"),
+    ("runtime",),
+    ("entity",),
 )
 TOP: Final = len(FLOORS)
 

@@ -645,7 +645,7 @@ async def test_reconfigure_the_login(
 ) -> None:
     """A changed login costs no reconnect."""
     sim.config.ftp_password = "4711"
-    before, coordinator = dict(loaded.data), loaded.runtime_data
+    before, coordinator = dict(loaded.data), loaded.runtime_data.coordinator
     form = await loaded.start_reconfigure_flow(hass)
     form = await submit(hass, form, host=sim.host, port=sim.port)
     wrong = await submit(hass, form, ftp_port=sim.ftp_port, **LOGIN)
@@ -657,7 +657,7 @@ async def test_reconfigure_the_login(
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reconfigure_successful"
     assert loaded.data == before | {"ftp_password": "4711"}
-    assert loaded.runtime_data is coordinator
+    assert loaded.runtime_data.coordinator is coordinator
     assert sim.connections_opened == 1
 
 
@@ -667,13 +667,13 @@ async def test_remove_the_login(
     sim: SimulatedMeter,
 ) -> None:
     """An FTP step without a user removes the login; the next time none is suggested."""
-    coordinator = loaded.runtime_data
+    coordinator = loaded.runtime_data.coordinator
     form = await loaded.start_reconfigure_flow(hass)
     form = await submit(hass, form, host=sim.host, port=sim.port)
     result = await submit(hass, form, ftp_port=sim.ftp_port)
     assert result["reason"] == "reconfigure_successful"
     assert loaded.data == {"host": sim.host, "port": sim.port}
-    assert loaded.runtime_data is coordinator
+    assert loaded.runtime_data.coordinator is coordinator
 
     form = await loaded.start_reconfigure_flow(hass)
     form = await submit(hass, form, host=sim.host, port=sim.port)
@@ -805,7 +805,7 @@ async def test_reconfigure_where_another_meter_took_over(
     """The running poller finds another meter at the old address: it is named."""
     sim.config.serial = OTHER_SERIAL
     await sim.drop_connection()
-    await until(lambda: not loaded.runtime_data.meter.connection.is_open)
+    await until(lambda: not loaded.runtime_data.coordinator.meter.connection.is_open)
     form = await loaded.start_reconfigure_flow(hass)
     result = await submit(hass, form, host=sim.host, port=sim.port)
     assert result["type"] is FlowResultType.ABORT
@@ -838,7 +838,7 @@ async def test_reconfigure_during_set_up(
 
 async def test_options(hass: HomeAssistant, loaded: MockConfigEntry, sim: SimulatedMeter) -> None:
     """The intervals hold at once, as whole numbers, and cost no reconnect."""
-    coordinator = loaded.runtime_data
+    coordinator = loaded.runtime_data.coordinator
     form = await hass.config_entries.options.async_init(loaded.entry_id)
     assert suggested(form) == {"scan_interval": 1, "live_interval": 1}
     result = await hass.config_entries.options.async_configure(
@@ -848,7 +848,7 @@ async def test_options(hass: HomeAssistant, loaded: MockConfigEntry, sim: Simula
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert loaded.options == {"scan_interval": 600, "live_interval": 2}
     assert {type(value) for value in loaded.options.values()} == {int}
-    assert loaded.runtime_data is coordinator
+    assert loaded.runtime_data.coordinator is coordinator
     assert coordinator.interval == 600
     assert (sim.connections_opened, sim.connections_open) == (1, 1)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.nl43 import coordinator
 from custom_components.nl43.const import DOMAIN
-from custom_components.nl43.coordinator import Nl43Coordinator, async_watch
+from custom_components.nl43.coordinator import Nl43Coordinator
 from custom_components.nl43.facts import Facts, MeterData
 from custom_components.nl43.rion import Reading
+from custom_components.nl43.watch import async_watch
 from nl43_sim import Asleep, Fault, SimulatedMeter
 
 from .conftest import QUICK, quick_meter, until
@@ -59,6 +61,12 @@ def watch(hass: HomeAssistant, entry: MockConfigEntry) -> tuple[list[MeterData],
     """Watch a meter live; return its frames and how to stop."""
     frames: list[MeterData] = []
     return frames, async_watch(hass, entry.entry_id, frames.append)
+
+
+def last_frame(poller: Nl43Coordinator) -> datetime:
+    """Return when the last frame came."""
+    assert poller.data.at is not None
+    return poller.data.at
 
 
 def set_intervals(
@@ -116,7 +124,7 @@ async def test_unwatched_is_read_at_the_scan_interval(
     seen = len(other_frames)
     await until(lambda: len(other_frames) > seen)
     unwatch_other()
-    poller: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
     assert not poller.watched
     assert poller.interval == 3600
 
@@ -138,10 +146,10 @@ async def test_options_count_at_once(
 ) -> None:
     """A shorter interval does not wait for the end of the longer one, nor costs a reconnect."""
     set_intervals(hass, loaded, scan=3600)
-    poller: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
     before = poller.data
     set_intervals(hass, loaded, scan=0.05)
-    await until(lambda: poller.data.at > before.at)
+    await until(lambda: last_frame(poller) > before.at)
     assert sim.connections_opened == 1
 
 
@@ -171,7 +179,7 @@ async def test_facts_do_not_wait_for_a_distant_poll(
     """A meter that is read once an hour is asked for its state and settings all the same."""
     set_intervals(hass, entry, scan=3600)
     assert await hass.config_entries.async_setup(entry.entry_id)
-    await until(lambda: "Sleep Mode" in entry.runtime_data.data.facts)
+    await until(lambda: "Sleep Mode" in entry.runtime_data.coordinator.data.facts)
     await hass.async_block_till_done()
     assert state(hass, MEASUREMENT) == "measuring"
     assert state(hass, f"sensor.{DEVICE}_battery") == "full"
@@ -183,10 +191,10 @@ async def test_slow_questions_fill_the_time_between_two_polls(
 ) -> None:
     """After a poll all that is due is asked at once, not one question a slot."""
     set_intervals(hass, loaded, scan=1.0)
-    poller: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
     await until(lambda: "Sleep Mode" in poller.data.facts)
-    first = poller.data.at
-    await until(lambda: poller.data.at > first)
+    first = last_frame(poller)
+    await until(lambda: last_frame(poller) > first)
     poller._facts = Facts()
     before = len(sim.commands)
     await until(lambda: sim.commands[-1].line == "Sleep Mode?")
@@ -202,12 +210,12 @@ async def test_one_slow_question_between_live_frames(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While live a slow question comes only so often, but a doubtful run state at once."""
-    await until(lambda: "Sleep Mode" in loaded.runtime_data.data.facts)
+    await until(lambda: "Sleep Mode" in loaded.runtime_data.coordinator.data.facts)
     monkeypatch.setattr(coordinator, "SLOT_INTERVAL", 3600.0)
     set_intervals(hass, loaded, scan=3600)
     frames, unwatch = watch(hass, loaded)
     await until(lambda: len(frames) > 2)
-    loaded.runtime_data._facts = Facts()
+    loaded.runtime_data.coordinator._facts = Facts()
     before = len(sim.commands)
     seen = len(frames)
     await until(lambda: len(frames) > seen + 20)
@@ -220,7 +228,7 @@ async def test_one_slow_question_between_live_frames(
 
 async def test_watched_is_retried_sooner(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     """Who watches sees a meter come back after 5 s at most, in real time."""
-    connection = loaded.runtime_data.meter.connection
+    connection = loaded.runtime_data.coordinator.meter.connection
     assert connection.max_backoff == pytest.approx(60 * QUICK)
     _, unwatch = watch(hass, loaded)
     assert connection.max_backoff == pytest.approx(5 * QUICK)
@@ -247,7 +255,7 @@ async def test_two_lost_answers_are_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Entities keep their values over two failed polls."""
-    poller: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
     set_intervals(hass, loaded, scan=0.05)
     levels = history(hass, LP, CONNECTIVITY)
     failures = []
@@ -293,7 +301,7 @@ async def test_an_outage_and_its_end(
     await until(shown(hass, LP, STATE_UNAVAILABLE))
     await until(shown(hass, CONNECTION, connection))
     assert state(hass, CONNECTIVITY) == "off"
-    assert loaded.runtime_data.failures >= 3
+    assert loaded.runtime_data.coordinator.failures >= 3
     sim.clear()
     await until(lambda: state(hass, LP) not in (STATE_UNAVAILABLE, STATE_UNKNOWN))
     await until(shown(hass, MEASUREMENT, "measuring"))
@@ -352,7 +360,7 @@ async def test_a_wedge_is_looked_at_rarely(
     hass: HomeAssistant, loaded: MockConfigEntry, sim: SimulatedMeter
 ) -> None:
     """The FTP port is not connected to at each attempt."""
-    poller: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
     _, unwatch = watch(hass, loaded)
     sim.inject(Fault.WEDGE)
     await until(lambda: poller.failures > 6)
@@ -410,7 +418,7 @@ async def test_a_dead_meter_slows_no_other(
                 frames, unwatch = watch(hass, entry)
         dead.inject(Fault.SILENCE)
         _, unwatch_dead = watch(hass, entry)
-        await until(lambda: not entry.runtime_data.last_update_success)
+        await until(lambda: not entry.runtime_data.coordinator.last_update_success)
         seen = len(frames)
         await until(lambda: len(frames) > seen + 10)
         assert entry.state is ConfigEntryState.LOADED
@@ -429,7 +437,7 @@ async def test_the_poller_survives_what_nobody_thought_of(
 ) -> None:
     """A bug in an entity costs a log entry each time, not the polling, nor the other entities."""
     set_intervals(hass, loaded, scan=0.05)
-    poller: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
 
     def fail() -> None:
         raise ValueError("a bug")
@@ -453,7 +461,7 @@ async def test_a_bug_in_a_poll_is_a_failed_poll(
 ) -> None:
     """A poller that would die with old values on show makes them unavailable, and goes on."""
     set_intervals(hass, loaded, scan=0.05)
-    poller: Nl43Coordinator = loaded.runtime_data
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
 
     async def fail() -> Reading:
         raise ValueError("a bug")
@@ -462,6 +470,6 @@ async def test_a_bug_in_a_poll_is_a_failed_poll(
         patch.setattr(poller.meter, "reading", fail)
         await until(shown(hass, LP, STATE_UNAVAILABLE))
     assert said(caplog, "failed unexpectedly") >= 3
-    before = poller.data.at
-    await until(lambda: poller.data.at > before)
+    before = last_frame(poller)
+    await until(lambda: last_frame(poller) > before)
     assert poller.failures == 0

@@ -61,7 +61,7 @@ async def test_report(
     hass_client: ClientSessionGenerator,
 ) -> None:
     """The raw last answers are there and can be read again, with what the poller knows."""
-    await until(lambda: "System Version" in loaded.runtime_data.data.facts)
+    await until(lambda: "System Version" in loaded.runtime_data.coordinator.data.facts)
     report = await download(hass, hass_client, loaded)
     assert report["entry"]["data"] == {
         "host": HIDDEN,
@@ -99,7 +99,7 @@ async def test_serial_number_among_stray_lines(
 ) -> None:
     """An answer that came out of step does not tell the serial number either."""
     sim.replay_frames([SERIAL])
-    coordinator = loaded.runtime_data
+    coordinator = loaded.runtime_data.coordinator
     await until(lambda: coordinator.failures)
     report = await download(hass, hass_client, loaded)
     assert report["connection"]["last_answers"]["DOD?"]["lines"] == ["R+0000", HIDDEN]
@@ -115,7 +115,7 @@ async def test_another_meter_answers(
     """The last error says what is wrong without either serial number."""
     sim.config.serial = OTHER_SERIAL
     await sim.drop_connection()
-    await until(lambda: not loaded.runtime_data.last_update_success)
+    await until(lambda: not loaded.runtime_data.coordinator.last_update_success)
     report = await download(hass, hass_client, loaded)
     assert report["poller"]["available"] is False
     assert "WrongMeterError" in report["poller"]["last_error"]

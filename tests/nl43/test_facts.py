@@ -54,7 +54,7 @@ def ask_everything(facts: Facts, now: float, values: MeterData) -> list[str]:
     names = []
     while due := facts.due(now, values):
         names.append(due.command.name)
-        facts.learn(due, now, Fact("", dt_util.utcnow()))
+        facts.learn(due.command, now, Fact("", dt_util.utcnow()))
     return names
 
 
@@ -88,7 +88,7 @@ def test_the_run_state_does_not_starve_the_rest() -> None:
     for now in range(1000, 1000 + 3600, 30):
         if due := facts.due(float(now), measuring):
             asked.setdefault(due.command.name, []).append(now)
-            facts.learn(due, float(now), Fact("", dt_util.utcnow()))
+            facts.learn(due.command, float(now), Fact("", dt_util.utcnow()))
     expected = {each.command.name for each in SLOW_QUESTIONS if each.makes_sense(measuring)}
     assert set(asked) == expected
     for each in (MEASURE, PAUSE):
@@ -104,7 +104,7 @@ def test_doubt_asks_at_once_and_does_not_give_up_at_once() -> None:
     measuring = data(Measure=RunState.START)
     ask_everything(facts, 1000.0, measuring)
     assert facts.due(1001.0, measuring) is None
-    facts.doubt_run_state()
+    facts.doubt(MEASURE, PAUSE)
     due = facts.due(1001.0, measuring)
     assert due is not None
     assert due.command is MEASURE
@@ -112,7 +112,7 @@ def test_doubt_asks_at_once_and_does_not_give_up_at_once() -> None:
     for _ in range(DOUBTS):
         assert facts.due(1001.0, measuring) is due
         assert MEASURE.name in facts.current(1001.0)
-        facts.miss(due, 1001.0)
+        facts.miss(due.command, 1001.0)
     assert MEASURE.name not in facts.current(1001.0)
     due = facts.due(1001.0, measuring)
     assert due is not None
@@ -123,9 +123,9 @@ def test_a_pause_ends_with_its_measurement() -> None:
     """The next measurement is not paused until the meter says so."""
     facts = Facts()
     now = dt_util.utcnow()
-    facts.learn(question(PAUSE), 0.0, Fact(OnOff.ON, now))
-    facts.learn(question(MEASURE), 1.0, Fact(RunState.STOP, now))
-    facts.learn(question(MEASURE), 2.0, Fact(RunState.START, now))
+    facts.learn(PAUSE, 0.0, Fact(OnOff.ON, now))
+    facts.learn(MEASURE, 1.0, Fact(RunState.STOP, now))
+    facts.learn(MEASURE, 2.0, Fact(RunState.START, now))
     assert PAUSE.name not in facts.current(2.0)
 
 
@@ -134,12 +134,12 @@ def test_an_unanswered_question_is_asked_less_and_less() -> None:
     facts = Facts()
     ask_everything(facts, 0.0, data())
     battery = question(BATTERY_LEVEL)
-    facts.miss(battery, 0.0)
-    facts.miss(battery, 0.0)
+    facts.miss(BATTERY_LEVEL, 0.0)
+    facts.miss(BATTERY_LEVEL, 0.0)
     others = data(frozenset(each.command.name for each in SLOW_QUESTIONS if each is not battery))
     assert facts.due(battery.max_age * 3.9, others) is None
     assert facts.due(battery.max_age * 4, others) is battery
-    facts.learn(battery, 0.0, Fact("", dt_util.utcnow()))
+    facts.learn(BATTERY_LEVEL, 0.0, Fact("", dt_util.utcnow()))
     assert facts.due(battery.max_age, others) is battery
 
 

@@ -36,7 +36,7 @@ async def test_set_up_and_unload(
 
 async def test_device(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     """The device page says which meter it is, as soon as the meter has been asked."""
-    await until(lambda: SYSTEM_VERSION.name in loaded.runtime_data.data.facts)
+    await until(lambda: SYSTEM_VERSION.name in loaded.runtime_data.coordinator.data.facts)
     (device,) = dr.async_entries_for_config_entry(dr.async_get(hass), loaded.entry_id)
     assert device.identifiers == {(DOMAIN, "01234567")}
     assert device.manufacturer == "Rion"
@@ -107,7 +107,7 @@ async def test_polling_switched_off(
     asked = len(sim.commands)
     await asyncio.sleep(0.2)
     assert len(sim.commands) == asked
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.coordinator.async_refresh()
     assert len(sim.commands) == asked + 1
 
 

@@ -59,7 +59,7 @@ async def test_frames(
     hass_ws_client: WebSocketGenerator,
 ) -> None:
     """The last frame comes at once, then each as it is read."""
-    coordinator = loaded.runtime_data
+    coordinator = loaded.runtime_data.coordinator
     browser = await hass_ws_client(hass)
     assert (await subscribe(browser, loaded.entry_id))["success"]
     assert coordinator.watched
@@ -114,7 +114,7 @@ async def test_end_of_the_subscription(
     hass_ws_client: WebSocketGenerator,
 ) -> None:
     """The meter is read live until the last one unsubscribes or closes the page."""
-    coordinator = loaded.runtime_data
+    coordinator = loaded.runtime_data.coordinator
     first, second = await hass_ws_client(hass), await hass_ws_client(hass)
     answer = await subscribe(first, loaded.entry_id)
     assert (await subscribe(second, loaded.entry_id))["success"]
@@ -139,7 +139,7 @@ async def test_reload(
     assert await hass.config_entries.async_unload(loaded.entry_id)
     reloaded_at = dt_util.utcnow()
     assert await hass.config_entries.async_setup(loaded.entry_id)
-    assert loaded.runtime_data.watched
+    assert loaded.runtime_data.coordinator.watched
     while datetime.fromisoformat((frame := await next_frame(browser))["time"]) < reloaded_at:
         pass
     assert frame["time"] > before["time"]
@@ -168,7 +168,7 @@ async def test_meter_that_is_down(
 ) -> None:
     """No old frame passes for the present; the first new one says that the meter is back."""
     sim.inject(Fault.WEDGE)
-    await until(lambda: not loaded.runtime_data.last_update_success)
+    await until(lambda: not loaded.runtime_data.coordinator.last_update_success)
     down_at = dt_util.utcnow()
     browser = await hass_ws_client(hass)
     assert (await subscribe(browser, loaded.entry_id))["success"]
@@ -190,7 +190,7 @@ async def test_unknown_meter(
         answer = await subscribe(browser, entry_id)
         assert not answer["success"]
         assert answer["error"]["code"] == "not_found"
-    assert not loaded.runtime_data.watched
+    assert not loaded.runtime_data.coordinator.watched
 
 
 async def test_permission(
@@ -209,7 +209,7 @@ async def test_permission(
         answer = await subscribe(browser, loaded.entry_id)
         assert not answer["success"]
         assert answer["error"]["code"] == "unauthorized"
-    assert not loaded.runtime_data.watched
+    assert not loaded.runtime_data.coordinator.watched
     hass_admin_user.mock_policy({"entities": {"entity_ids": allowed}})
     assert (await subscribe(browser, loaded.entry_id))["success"]
 

@@ -71,8 +71,8 @@ async def everything(
 ) -> MockConfigEntry:
     """Return the meter with all its entities, after all its settings have been asked."""
     assert await hass.config_entries.async_setup(entry.entry_id)
-    await until(lambda: "Sleep Mode" in entry.runtime_data.data.facts)
-    await entry.runtime_data.async_refresh()
+    await until(lambda: "Sleep Mode" in entry.runtime_data.coordinator.data.facts)
+    await entry.runtime_data.coordinator.async_refresh()
     await hass.async_block_till_done()
     return entry
 
@@ -87,7 +87,7 @@ async def test_a_stopped_meter(
 ) -> None:
     """All but Lp is unknown: neither unavailable, nor 0."""
     sim.replay_frames((RECORDED / "dod_stopped.txt").read_text().splitlines())
-    await everything.runtime_data.async_refresh()
+    await everything.runtime_data.coordinator.async_refresh()
     await hass.async_block_till_done()
     expected = dict.fromkeys(MEASURING, STATE_UNKNOWN) | {"lp": "45.8"}
     assert {key: state(hass, key) for key in MEASURING} == expected
@@ -99,7 +99,7 @@ async def test_zero_is_a_level(
     """0.0 dB is a value like any other."""
     line = (RECORDED / "dod_measuring.txt").read_text().splitlines()[0]
     sim.replay_frames([line.replace("46.2", " 0.0", 1)])
-    await everything.runtime_data.async_refresh()
+    await everything.runtime_data.coordinator.async_refresh()
     await hass.async_block_till_done()
     assert state(hass, "lp") == "0.0"
 
@@ -143,8 +143,8 @@ async def test_a_percentile_that_is_not_known_is_not_assumed(
     """A meter that does not tell its percentiles has slots without a bracket."""
     sim.config.missing = {f"Percentile {slot}" for slot in range(1, 6)}
     assert await hass.config_entries.async_setup(entry.entry_id)
-    await until(lambda: "Percentile 5" in entry.runtime_data.data.lacking)
-    await entry.runtime_data.async_refresh()
+    await until(lambda: "Percentile 5" in entry.runtime_data.coordinator.data.lacking)
+    await entry.runtime_data.coordinator.async_refresh()
     await hass.async_block_till_done()
     assert attribute(hass, "ln1", "friendly_name") == "NL-43 01234567 LN1"
     assert attribute(hass, "ln1", "percentile") is None
@@ -154,8 +154,6 @@ async def test_facts(hass: HomeAssistant, everything: MockConfigEntry) -> None:
     """Battery, power, card and settings are shown as the meter says."""
     assert state(hass, "battery_level") == "full"
     assert state(hass, "power_source") == "external"
-    assert state(hass, "frequency_weighting") == "A"
-    assert state(hass, "time_weighting") == "S"
     assert float(state(hass, "sd_free")) > 30_000
     assert 99 < float(state(hass, "sd_free_percentage")) <= 100
     assert state(hass, "measurement_state") == "measuring"
@@ -172,8 +170,8 @@ async def test_battery_as_word_or_number(
     """Some firmware gives per cent; a word is never turned into a number."""
     sim.state.battery_level = level
     assert await hass.config_entries.async_setup(entry.entry_id)
-    await until(lambda: "Battery Level" in entry.runtime_data.data.facts)
-    await entry.runtime_data.async_refresh()
+    await until(lambda: "Battery Level" in entry.runtime_data.coordinator.data.facts)
+    await entry.runtime_data.coordinator.async_refresh()
     await hass.async_block_till_done()
     assert state(hass, "battery_level") == expected
 
@@ -184,8 +182,8 @@ async def test_an_unknown_word_is_no_value(
     """A battery word that nobody documented never becomes a state, nor stops the rest."""
     sim.state.battery_level = "Splendid"
     assert await hass.config_entries.async_setup(entry.entry_id)
-    await until(lambda: "Sleep Mode" in entry.runtime_data.data.facts)
-    await entry.runtime_data.async_refresh()
+    await until(lambda: "Sleep Mode" in entry.runtime_data.coordinator.data.facts)
+    await entry.runtime_data.coordinator.async_refresh()
     await hass.async_block_till_done()
     assert (
         er.async_get(hass).async_get_entity_id("sensor", "nl43", "01234567_battery_level") is None
@@ -202,8 +200,8 @@ async def test_clock_offset(
     sim.config.utc_offset = 0.0
     sim.state.clock_offset = offset
     assert await hass.config_entries.async_setup(entry.entry_id)
-    await until(lambda: "Clock" in entry.runtime_data.data.facts)
-    await entry.runtime_data.async_refresh()
+    await until(lambda: "Clock" in entry.runtime_data.coordinator.data.facts)
+    await entry.runtime_data.coordinator.async_refresh()
     await hass.async_block_till_done()
     assert float(state(hass, "clock_offset")) == pytest.approx(offset, abs=1)
 
@@ -214,8 +212,8 @@ async def test_what_the_meter_lacks_is_not_offered(
     """R+0003 to a question means no entity, and no trouble for the others."""
     sim.inject(Fault.MISSING_OPTIONS)
     assert await hass.config_entries.async_setup(entry.entry_id)
-    await until(lambda: "Battery Level" in entry.runtime_data.data.lacking)
-    await entry.runtime_data.async_refresh()
+    await until(lambda: "Battery Level" in entry.runtime_data.coordinator.data.lacking)
+    await entry.runtime_data.coordinator.async_refresh()
     await hass.async_block_till_done()
     registry = er.async_get(hass)
     assert registry.async_get_entity_id("sensor", "nl43", "01234567_battery_level") is None
@@ -262,13 +260,13 @@ def test_sub_channels_are_off_by_default() -> None:
 async def test_a_lost_meter_shows_no_level(
     hass: HomeAssistant, everything: MockConfigEntry, sim: SimulatedMeter
 ) -> None:
-    """Everything but connection and connectivity is unavailable then."""
+    """What needs the meter is unavailable then."""
     sim.inject(Fault.WEDGE)
-    await until(lambda: not everything.runtime_data.last_update_success)
+    await until(lambda: not everything.runtime_data.coordinator.last_update_success)
     await hass.async_block_till_done()
     states = {
         entry.unique_id.removeprefix("01234567_"): hass.states.get(entry.entity_id)
         for entry in er.async_entries_for_config_entry(er.async_get(hass), everything.entry_id)
     }
     available = {key for key, found in states.items() if found and found.state != STATE_UNAVAILABLE}
-    assert available == {"connection", "connectivity"}
+    assert available == {"connection", "connectivity", "polling", "reconnect"}

@@ -29,6 +29,8 @@ ABORTED_BY_HOME_ASSISTANT: Final = {
     "reconfigure_successful",
 }
 ON_OFF: Final = {"on", "off"}
+# What every error about a meter gives its text.
+ALWAYS_GIVEN: Final = {"meter", "host", "port"}
 
 
 def read(name: str) -> Any:
@@ -253,17 +255,26 @@ def test_discovery_title() -> None:
 
 
 def test_errors_of_the_meter_have_texts() -> None:
-    """Each error that set-up can end in says what to do, with what the coordinator gives."""
-    keys = {key for kind, key in errors._KEYS.items() if not issubclass(kind, FtpError)}
-    (given,) = [
-        keys_of(words["translation_placeholders"])
-        for _, words in calls("coordinator.py")
-        if isinstance(words.get("translation_key"), ast.Call)
-    ]
-    for key in keys:
+    """Each error that set-up can end in says what to do and at which address."""
+    for key in {key for kind, key in errors._KEYS.items() if not issubclass(kind, FtpError)}:
         text = TEXTS["exceptions"][key]["message"]
-        assert placeholders(text) <= given, key
-        assert {"host", "port"} <= placeholders(text), key
+        assert {"host", "port"} <= placeholders(text) <= ALWAYS_GIVEN | {"error"}, key
+
+
+def raised() -> Iterator[tuple[str, set[str]]]:
+    """Return the keys of errors about a meter that stand in the sources, with what they give."""
+    for call, words in calls():
+        name = call.func.id if isinstance(call.func, ast.Name) else None
+        if name in {"translated", "refused"} and (key := constant(call.args[1])) is not None:
+            yield key, ALWAYS_GIVEN | words.keys()
+
+
+def test_errors_about_a_meter_have_texts() -> None:
+    """Each error that is raised by its key has its text and gives what that leaves open."""
+    found = list(raised())
+    assert len(found) > 5
+    for key, given in found:
+        assert placeholders(TEXTS["exceptions"][key]["message"]) <= given, key
 
 
 def test_exceptions_in_the_code_have_texts() -> None:

@@ -1,7 +1,7 @@
 """Rion NL-43/NL-53 sound level meters over TCP: the standard library, nothing else."""
 
 from .connection import Priority, backoff
-from .dod import CHANNELS, QUANTITIES, Channel, Reading
+from .dod import CHANNELS, NO_READING, QUANTITIES, Channel, Reading
 from .errors import (
     ClosedError,
     CommandError,
@@ -27,6 +27,7 @@ from .meter import PORT, Meter
 
 __all__ = [
     "CHANNELS",
+    "NO_READING",
     "PORT",
     "QUANTITIES",
     "Channel",

@@ -8,7 +8,7 @@ as it lives, and after a loss the next connect waits for a growing backoff.
 import asyncio
 from collections.abc import Callable
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 import heapq
@@ -47,13 +47,21 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One command waiting for its turn; `parse` is None for a setting."""
+    """One command waiting for its turn; `parse` is None for a setting.
+
+    With `late` the command is worded by it in the moment of sending.
+    """
 
     command: str
     parse: Callable[[str], Any] | None
     stream: bool
     priority: Priority
     answer: asyncio.Future[Any]
+    late: Callable[[], str] | None = None
+
+
+# Reconnects that a person asks for wait no longer than after so many losses, but that long.
+ASKED_LOSSES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +150,24 @@ class Connection:
         answer = await self._submit(request, parse, priority, stream=stream)
         return cast("T", answer)
 
-    async def tell(self, setting: str, priority: Priority) -> None:
-        """Send a setting, once, and return when the meter says done."""
-        await self._submit(setting, None, priority)
+    async def tell(
+        self, setting: str, priority: Priority, *, late: Callable[[], str] | None = None
+    ) -> None:
+        """Send a setting, once, and return when the meter says done.
+
+        `late` words it anew in the moment of sending: a time must not grow old in the queue.
+        """
+        await self._submit(setting, None, priority, late=late)
+
+    def renew(self) -> None:
+        """Give the socket up for a new one, soon: a person asks for it.
+
+        Whoever asks again and again still leaves the meter its backoff of some seconds.
+        """
+        if self._link is not None:
+            self._lose(ClosedError("a person asked for a new connection"))
+        self._losses = min(self._losses, ASKED_LOSSES)
+        self._changed.set()
 
     async def close(self) -> None:
         """Close the socket, and end every waiting command with ClosedError.
@@ -174,6 +197,7 @@ class Connection:
         priority: Priority,
         *,
         stream: bool = False,
+        late: Callable[[], str] | None = None,
     ) -> object:
         """Queue a command and wait for its answer."""
         if self._closed:
@@ -183,7 +207,7 @@ class Connection:
         if priority is Priority.PERSON:
             # A person is told at once, not after a long backoff, and nothing was sent.
             self.check_reconnect()
-        job = _Job(command, parse, stream, priority, self._loop.create_future())
+        job = _Job(command, parse, stream, priority, self._loop.create_future(), late)
         heapq.heappush(self._queue, (priority, next(self._order), job))
         self._changed.set()
         if self._worker is None:
@@ -315,6 +339,8 @@ class Connection:
 
     async def _transact(self, link: Link, job: _Job) -> object:
         """Send one command, return its answer, and keep the exchange for diagnostics."""
+        if job.late is not None:
+            job = replace(job, command=job.late())
         started = self._loop.time()
         error: BaseException | None = None
         try:

@@ -55,6 +55,7 @@ class Channel:
 
 
 QUANTITIES: Final = tuple(field.name for field in fields(Channel))[:-2]
+_NO_CHANNEL: Final = Channel(**dict.fromkeys((*QUANTITIES, "over", "under")))
 _CHANNEL_FIELDS: Final = len(QUANTITIES) + 2
 
 
@@ -74,6 +75,8 @@ class Reading:
 
 
 CHANNELS: Final = tuple(field.name for field in fields(Reading))
+# What is known before the first frame: no value at all.
+NO_READING: Final = Reading(**dict.fromkeys(CHANNELS, _NO_CHANNEL))
 _READING_FIELDS: Final = _CHANNEL_FIELDS * len(CHANNELS)
 
 

@@ -1,11 +1,13 @@
 """A meter's verbs: typed questions and settings over its one connection."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from .connection import Connection, Greeting, Priority
 from .dod import Reading
 from .errors import CommandError, ResultError, SpecificationError, WrongMeterError
-from .vocabulary import FINAL_RESULT, READING, SERIAL_NUMBER, Command, Setting
+from .vocabulary import CLOCK, FINAL_RESULT, READING, SERIAL_NUMBER, Command, Setting
 
 PORT: Final = 2255
 
@@ -59,6 +61,16 @@ class Meter:
     ) -> None:
         """Set one thing, sent once; ParameterError or StateError if the meter will not."""
         await self.connection.tell(f"{setting.name},{setting.word(value)}", priority)
+
+    async def set_clock(
+        self, local: Callable[[], datetime], priority: Priority = Priority.PERSON
+    ) -> None:
+        """Set the clock, a local time in whole seconds, to what `local` gives when it is sent."""
+
+        def setting() -> str:
+            return f"{CLOCK.name},{CLOCK.word(local())}"
+
+        await self.connection.tell(setting(), priority, late=setting)
 
     async def reading(self, priority: Priority = Priority.READING) -> Reading:
         """Return the displayed values, levels in dB (DOD?)."""

@@ -63,6 +63,7 @@ class StoreMode(StrEnum):
 
     MANUAL = "Manual"
     AUTO = "Auto"
+    TIMER_AUTO = "Timer Auto"
 
 
 class Overwrite(StrEnum):
@@ -123,7 +124,7 @@ class PowerSource(StrEnum):
     USB = "U"
 
 
-_MAX_STORE_NAME: Final = 9999
+MAX_STORE_NAME: Final = 9999
 _CLOCK_FORMAT: Final = "%Y/%m/%d %H:%M:%S"
 _CLOCK: Final = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
@@ -208,7 +209,7 @@ def _store_name(text: str) -> int:
 
 def format_store_name(index: int) -> str:
     """Return a store's index as the meter takes it; ValueError outside 0 to 9999."""
-    if not 0 <= index <= _MAX_STORE_NAME:
+    if not 0 <= index <= MAX_STORE_NAME:
         msg = f"not a store name: {index}"
         raise ValueError(msg)
     return f"{index:04d}"
