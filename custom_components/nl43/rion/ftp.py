@@ -90,7 +90,7 @@ class FtpSession:
             try:
                 self._control = self._connect()
                 self._waiting = b""
-                greeting = self._reply()
+                greeting = self._reply(monotonic() + TIMEOUT)
             except (OSError, UnicodeError, FtpError) as err:
                 msg = f"no FTP connection: {err}"
                 raise FtpUnreachableError(msg) from err
@@ -108,6 +108,7 @@ class FtpSession:
         FtpUnreachableError, or FtpError, as for more than MAX_LISTING lines or one of more than
         MAX_LINE bytes. Waits PATIENCE seconds in all, and longer only for what comes at MIN_RATE.
         """
+        _check_path(folder)
         with closing(self._list(folder)) as lines:
             return parse_listing(lines, now)
 
@@ -289,13 +290,22 @@ class FtpSession:
         while data:
             self._wait(until, control, select.POLLOUT)
             data = data[control.send(data) :]
-        code = self._reply()
+        code = self._reply(until)
         self._in_step = not code.startswith("1")
         return code
 
-    def _reply(self) -> str:
-        """Return the code of the next reply, which may be of several lines."""
+    def _last_reply(self) -> str:
+        """Return the code of the reply that ends a transfer."""
         until = monotonic() + TIMEOUT
+        # Some servers announce a transfer twice.
+        for _ in range(_MAX_REPLY_LINES):
+            code = self._reply(until)
+            if not code.startswith("1"):
+                return code
+        raise _endless()
+
+    def _reply(self, until: float) -> str:
+        """Return the code of the next reply, which may be of several lines."""
         line = self._line(until)
         code = line[:3]
         if not _CODE.match(line):
@@ -307,8 +317,7 @@ class FtpSession:
                 if line[:3] == code and line[3:4] != "-":
                     break
             else:
-                msg = f"an FTP reply of more than {_MAX_REPLY_LINES} lines"
-                raise FtpError(msg)
+                raise _endless()
         if code == "421":
             msg = "the FTP server ended the session (421)"
             raise FtpUnreachableError(msg)
@@ -332,12 +341,12 @@ class FtpSession:
 
     # Data connections
 
-    def _list(self, folder: str) -> Generator[str]:
-        """Give the lines of a folder's listing, without their ends."""
-        _check_path(folder)
+    def _list(self, folder: str = "") -> Generator[str]:
+        """Give the lines of a folder's listing, or of the current one's, without their ends."""
         with self._kept():
-            # Not as an argument of LIST, which may take its blanks for separators.
-            self._enter(folder)
+            if folder:
+                # Not as an argument of LIST, which may take its blanks for separators.
+                self._enter(folder)
             rest = b""
             count = 0
             with closing(self._transfer("TYPE A", "LIST")) as chunks:
@@ -362,7 +371,7 @@ class FtpSession:
             if code.startswith("2"):
                 # Some servers say 200 first.
                 self._in_step = False
-                code = self._reply()
+                code = self._reply(monotonic() + TIMEOUT)
             self._demand(what, code, "1")
             last, data = self._accept(listening, what)
         with data:
@@ -378,8 +387,8 @@ class FtpSession:
                 waited += monotonic() - began
                 received += len(chunk)
                 yield chunk
-        code = last or self._reply()
-        self._in_step = not code.startswith("1")
+        code = last or self._last_reply()
+        self._in_step = True
         if not code.startswith("2"):
             msg = f"{what} was lost on the way ({code})"
             raise FtpUnreachableError(msg)
@@ -412,13 +421,17 @@ class FtpSession:
         last = ""
         try:
             # Packets of two connections may overtake each other: 226 alone is no end.
-            while not self._wait(until, listening, select.POLLIN, or_reply=not last):
-                code = self._reply()
+            for _ in range(_MAX_REPLY_LINES):
+                if self._wait(until, listening, select.POLLIN, or_reply=not last):
+                    break
+                code = self._reply(until)
                 if not code.startswith("1"):
                     self._in_step = True
                     self._demand(what, code)
                     self._in_step = False
                     last = code
+            else:
+                raise _endless()
         except TimeoutError as err:
             msg = "the FTP data connection never came"
             raise FtpDataError(msg) from err
@@ -432,13 +445,13 @@ class FtpSession:
 
 
 def check(host: str, port: int, username: str, password: str) -> None:
-    """Log in and list the card's root; blocking, CHECK_LIMIT seconds at most.
+    """Log in and list the card; blocking, CHECK_LIMIT seconds at most.
 
     Raises FtpUnreachableError, FtpLoginError, FtpDataError or FtpError. Names nothing secret.
     """
     with closing(FtpSession(host, port, username, password, limit=CHECK_LIMIT)) as session:
         session.open()
-        for _ in session._list("/"):  # noqa: SLF001 - the times are of no interest here
+        for _ in session._list():  # noqa: SLF001 - the times are of no interest here
             pass
 
 
@@ -459,6 +472,11 @@ def _closed() -> FtpUnreachableError:
 def _ended() -> FtpUnreachableError:
     """Return the error of a session that was aborted."""
     return FtpUnreachableError("the FTP session was ended from here")
+
+
+def _endless() -> FtpError:
+    """Return the error of a server that does not come to an end."""
+    return FtpError(f"an FTP reply of more than {_MAX_REPLY_LINES} lines")
 
 
 def _text(raw: bytes) -> str:
