@@ -147,9 +147,9 @@ async def test_options_count_at_once(
     """A shorter interval does not wait for the end of the longer one, nor costs a reconnect."""
     set_intervals(hass, loaded, scan=3600)
     poller: Nl43Coordinator = loaded.runtime_data.coordinator
-    before = poller.data
+    before = last_frame(poller)
     set_intervals(hass, loaded, scan=0.05)
-    await until(lambda: last_frame(poller) > before.at)
+    await until(lambda: last_frame(poller) > before)
     assert sim.connections_opened == 1
 
 
