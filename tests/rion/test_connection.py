@@ -17,7 +17,9 @@ from custom_components.nl43.rion import (
     Reading,
     RefusedError,
     RionError,
+    StateError,
     UnreachableError,
+    WrongMeterError,
     backoff,
     connection,
     history,
@@ -59,6 +61,11 @@ async def finished[T](task: asyncio.Task[T]) -> T:
 def is_open(client: Meter) -> bool:
     """Tell whether a client's socket is open."""
     return client.connection.is_open
+
+
+def is_closed(client: Meter) -> bool:
+    """Tell whether a client has been given up for good."""
+    return client.connection.is_closed
 
 
 async def frames(_line: str) -> AsyncIterator[bytes]:
@@ -400,6 +407,164 @@ async def test_the_address_that_answers_is_taken(
         assert isinstance(await meter.reading(), Reading)
         await meter.close()
     assert sim.connections_opened == 1
+
+
+# What was sent
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClosedError("gone"),
+        UnreachableError("no route"),
+        StateError("Measure,Start"),
+        WrongMeterError("01234567", "76543210"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_error_of_what_was_not_sent(error: RionError) -> None:
+    """It is the same error in all but one thing, and another object."""
+    unsent = error.of_unsent()
+    assert type(unsent) is type(error)
+    assert str(unsent) == str(error)
+    assert (unsent.unsent, error.unsent) == (True, False)
+    assert vars(unsent) == {**vars(error), "unsent": True}
+
+
+async def test_a_command_without_an_answer_may_have_been_done(
+    sim: SimulatedMeter, meter: Meter, hasty: None
+) -> None:
+    """Neither silence nor a close in mid-answer says that it was not sent."""
+    await meter.reading()
+    sim.inject(Fault.SILENCE)
+    with pytest.raises(NoAnswerError) as silent:
+        await meter.set(MEASURE, RunState.STOP)
+    assert not silent.value.unsent
+    sim.clear()
+    meter.connection.max_backoff = QUICK
+    await meter.reading()
+    sim.inject(Fault.DROP, times=1)
+    with pytest.raises(ClosedError) as dropped:
+        await meter.set(MEASURE, RunState.STOP)
+    assert not dropped.value.unsent
+    assert asked(sim).count("Measure,Stop") == 2
+
+
+async def test_a_command_without_a_connection_was_not_sent(
+    sim: SimulatedMeter, meter: Meter, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No connect, no greeting, a backoff, a closed client: each is told as such."""
+    monkeypatch.setattr(connection, "PACE", 0.0)
+    for fault, error in ((Fault.WEDGE, RefusedError), (Fault.SILENCE, NoAnswerError)):
+        sim.inject(fault)
+        with pytest.raises(error) as raised:
+            await meter.set(MEASURE, RunState.STOP, Priority.READING)
+        assert raised.value.unsent
+        sim.clear()
+    # In the backoff a person is told at once.
+    assert meter.connection.reconnect_in > 0
+    with pytest.raises(NoAnswerError) as waiting:
+        await meter.set(MEASURE, RunState.STOP)
+    assert waiting.value.unsent
+    assert waiting.value is not raised.value
+    queued = asyncio.create_task(meter.set(MEASURE, RunState.STOP, Priority.READING))
+    await asyncio.sleep(0)
+    assert not is_closed(meter)
+    await meter.close()
+    assert is_closed(meter)
+    with pytest.raises(ClosedError) as given_up:
+        await finished(queued)
+    with pytest.raises(ClosedError) as closed:
+        await meter.set(MEASURE, RunState.STOP)
+    assert given_up.value.unsent
+    assert closed.value.unsent
+    assert set(asked(sim)) == {"Serial Number?"}
+
+
+# A new connection because a person wants it
+
+
+async def test_renew_before_anything(sim: SimulatedMeter, meter: Meter) -> None:
+    """Without a socket there is nothing to give up, and nothing to wait for."""
+    meter.connection.renew()
+    assert meter.connection.reconnect_in == 0
+    await meter.reading()
+    assert sim.connections_opened == 1
+
+
+async def test_renew_a_healthy_connection(sim: SimulatedMeter, meter: Meter) -> None:
+    """It costs one connection, and the meter has its second of rest before it."""
+    await meter.reading()
+    begun = time.monotonic()
+    meter.connection.renew()
+    assert not is_open(meter)
+    assert 0 < meter.connection.reconnect_in <= QUICK
+    await until(lambda: sim.connections_open == 0)
+    await meter.reading()
+    assert asked(sim) == ["Serial Number?", "DOD?"] * 2
+    assert sim.commands[2].received - begun >= QUICK
+    assert sim.connections_opened == 2
+
+
+async def test_renew_in_flight(sim: SimulatedMeter, meter: Meter) -> None:
+    """Whose answer was due is told; the next command has a new connection."""
+    await meter.reading()
+    sim.inject(Fault.SILENCE, times=1)
+    caller = asyncio.create_task(meter.reading())
+    await until(lambda: asked(sim).count("DOD?") == 2)
+    meter.connection.renew()
+    with pytest.raises(ClosedError) as raised:
+        await finished(caller)
+    assert not raised.value.unsent
+    await meter.reading()
+    assert sim.connections_opened == 2
+
+
+async def test_renew_shortens_a_long_backoff(
+    sim: SimulatedMeter, meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute becomes some seconds, also for who waits already."""
+    sim.inject(Fault.WEDGE)
+    with pytest.raises(RefusedError):
+        await meter.reading()
+    meter.connection._losses = 12
+    assert meter.connection.reconnect_in > 50 * QUICK
+    caller = asyncio.create_task(meter.reading())
+    await asyncio.sleep(0)
+    sim.clear()
+    begun = time.monotonic()
+    meter.connection.renew()
+    assert meter.connection.reconnect_in <= backoff(connection.ASKED_LOSSES) * QUICK
+    await finished(caller)
+    assert time.monotonic() - begun < 30 * QUICK
+
+
+async def test_renewed_over_and_over(sim: SimulatedMeter, meter: Meter) -> None:
+    """Who asks again and again gets a connection only as often as the backoff allows."""
+    await meter.reading()
+    opened = []
+    for _ in range(6):
+        meter.connection.renew()
+        await meter.reading()
+        opened.append(sim.commands[-2].received)
+    gaps = [later - earlier for earlier, later in pairwise(opened)]
+    assert all(gap >= wait * QUICK for wait, gap in zip((2, 4, 4, 4, 4), gaps, strict=True))
+    # And no longer than that: a loss that came by itself would wait 64 times the pace now.
+    assert meter.connection._losses == connection.ASKED_LOSSES
+    assert sim.connections_opened == 7
+
+
+async def test_renewed_in_vain(sim: SimulatedMeter, meter: Meter) -> None:
+    """Without a socket it is no loss of its own: the wait counts from the last attempt."""
+    sim.inject(Fault.WEDGE)
+    with pytest.raises(RefusedError):
+        await meter.reading()
+    meter.connection._losses = 2
+    before = meter.connection._lost_at
+    for _ in range(20):
+        meter.connection.renew()
+    assert meter.connection._losses == 2
+    assert meter.connection._lost_at == before
 
 
 # Parsers

@@ -111,6 +111,11 @@ class Connection:
         return self._link is not None and self._link.alive
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it was given up for good."""
+        return self._closed
+
+    @property
     def max_backoff(self) -> float:
         """Longest wait in seconds before a reconnect; another one counts at once."""
         return self._max_backoff
@@ -132,8 +137,8 @@ class Connection:
     def check_reconnect(self) -> None:
         """Raise what closed the connection if its reopening is more than a command away."""
         if self.reconnect_in > PACE:
-            # One error raised again and again would grow by a traceback each time.
-            raise self._lost_by.with_traceback(None)
+            # A new one each time: one error raised again and again would grow by a traceback.
+            raise self._lost_by.of_unsent()
 
     async def ask[T](
         self,
@@ -179,7 +184,7 @@ class Connection:
         # All is given up before the first await: who closes may be cancelled, too.
         for _, _, job in self._queue:
             if not job.answer.done():
-                job.answer.set_exception(ClosedError("this connection is closed"))
+                job.answer.set_exception(ClosedError("this connection is closed").of_unsent())
         self._queue.clear()
         if link is not None:
             link.close()
@@ -201,8 +206,7 @@ class Connection:
     ) -> object:
         """Queue a command and wait for its answer."""
         if self._closed:
-            msg = "this connection is closed"
-            raise ClosedError(msg)
+            raise ClosedError("this connection is closed").of_unsent()
         encode(command)
         if priority is Priority.PERSON:
             # A person is told at once, not after a long backoff, and nothing was sent.
@@ -262,7 +266,7 @@ class Connection:
                 await self._greet(link)
             except RionError as err:
                 self._lose(err)
-                raise
+                raise err.of_unsent() from err
             except BaseException:
                 self._lose(ClosedError("given up while connecting"))
                 raise
@@ -433,4 +437,4 @@ class Connection:
         """Tell the persons who wait that nothing was sent, rather than send it much later."""
         for priority, _, job in self._queue:
             if priority is Priority.PERSON and not job.answer.done():
-                job.answer.set_exception(error)
+                job.answer.set_exception(error.of_unsent())

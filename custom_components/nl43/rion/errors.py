@@ -1,8 +1,20 @@
 """The one family of errors that talking to a meter can end in."""
 
+from typing import Self
+
 
 class RionError(Exception):
     """Base of every error of this package; its text never holds a secret."""
+
+    # Whether it is certain that the command never left: then there is nothing to ask about it.
+    unsent = False
+
+    def of_unsent(self) -> Self:
+        """Return this error anew, for a command that was not sent because of it."""
+        error = type(self).__new__(type(self), *self.args)
+        error.__dict__.update(self.__dict__)
+        error.unsent = True
+        return error
 
 
 class UnreachableError(RionError):
