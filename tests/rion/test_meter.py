@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from itertools import pairwise
+from datetime import datetime
+from itertools import count, pairwise
 
 import pytest
 
@@ -57,6 +58,7 @@ from .tools import (
     asked,
     quick_meter,
     recorded_readings,
+    until,
 )
 
 
@@ -144,6 +146,70 @@ async def test_clock_is_set(sim: SimulatedMeter, meter: Meter) -> None:
     moved = shown.replace(year=2031, month=2, day=3)
     await meter.set(CLOCK, moved)
     assert (await meter.ask(CLOCK)).date() == moved.date()
+
+
+async def test_the_clock_is_worded_when_it_is_sent(sim: SimulatedMeter, meter: Meter) -> None:
+    """A time does not grow old in the queue behind a slow answer."""
+    await meter.ask(TYPE)
+    times = count(1)
+    worded: list[tuple[datetime, int]] = []
+
+    def local() -> datetime:
+        time = datetime(2031, 2, 3, 4, 5, next(times))  # noqa: DTZ001 - the meter knows no zone
+        worded.append((time, len(sim.commands)))
+        return time
+
+    sim.inject(Fault.SLOW, seconds=0.05, times=1)
+    first = asyncio.create_task(meter.ask(TYPE))
+    await until(lambda: asked(sim).count("Type?") == 2)
+    await meter.set_clock(local)
+    assert first.done()
+    assert sim.commands[-1].line == f"Clock,{worded[-1][0]:%Y/%m/%d %H:%M:%S}"
+    assert sim.commands[-2].answered is not None
+    assert len(worded) == 2
+    assert asked(sim).count(sim.commands[-1].line) == 1
+
+
+async def test_the_clock_is_worded_after_a_reconnect(sim: SimulatedMeter, meter: Meter) -> None:
+    """Nor while a new connection is opened and the meter asked who it is."""
+    await meter.ask(TYPE)
+    await sim.drop_connection()
+    await until(lambda: not meter.connection.is_open)
+    when: list[list[str]] = []
+
+    def local() -> datetime:
+        when.append(asked(sim))
+        return datetime(2031, 2, 3, 4, 5, 6)  # noqa: DTZ001 - the meter knows no zone
+
+    await meter.set_clock(local)
+    assert when[-1] == ["Serial Number?", "Type?", "Serial Number?"]
+    assert asked(sim)[3:] == ["Clock,2031/02/03 04:05:06"]
+
+
+@pytest.mark.parametrize("result", ["R+0001", "R+0003"])
+async def test_a_meter_that_cannot_store(quick: None, result: str) -> None:
+    """That it lacks Manual Store is learnt by trying; it is tried whenever a person asks."""
+    config = replace(quick_meter(), missing=["Manual Store"], missing_result=result)
+    async with SimulatedMeter(config) as sim:
+        meter = Meter(sim.host, sim.port)
+        for _ in range(2):
+            with pytest.raises(ResultError) as raised:
+                await meter.store()
+            assert raised.value.code == result
+            assert set(meter.lacking) == {"Manual Store"}
+        await meter.close()
+        assert sim.violations == []
+
+
+async def test_a_refused_greeting_says_nothing_of_the_store(quick: None) -> None:
+    """What was refused is the serial number."""
+    config = replace(quick_meter(), missing=["Serial Number"])
+    async with SimulatedMeter(config) as sim:
+        meter = Meter(sim.host, sim.port)
+        with pytest.raises(SpecificationError):
+            await meter.store()
+        assert meter.lacking == {}
+        await meter.close()
 
 
 async def test_refusals(sim: SimulatedMeter, meter: Meter) -> None:
@@ -378,7 +444,7 @@ async def test_an_unknown_answer_to_a_slow_question_costs_no_connection(
 ) -> None:
     """Words that are not known, in answer to one question after the other, are no desync."""
     sim.config.battery_type = "Lithium"
-    sim.state.settings["store mode"] = "Timer Auto"
+    sim.state.settings["store mode"] = "Timer"
     sim.config.model = "NL-63"
     for _ in range(3):
         for question in (BATTERY_TYPE, STORE_MODE, TYPE):

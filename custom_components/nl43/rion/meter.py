@@ -7,7 +7,7 @@ from typing import Final
 from .connection import Connection, Greeting, Priority
 from .dod import Reading
 from .errors import CommandError, ResultError, SpecificationError, WrongMeterError
-from .vocabulary import CLOCK, FINAL_RESULT, READING, SERIAL_NUMBER, Command, Setting
+from .vocabulary import CLOCK, FINAL_RESULT, MANUAL_STORE, READING, SERIAL_NUMBER, Command, Setting
 
 PORT: Final = 2255
 
@@ -81,8 +81,17 @@ class Meter:
         return await self.ask(FINAL_RESULT, priority)
 
     async def store(self, priority: Priority = Priority.PERSON) -> None:
-        """Store the displayed values (Manual Store); StateError where there are none."""
-        await self.connection.tell("Manual Store,Start", priority)
+        """Store the displayed values (Manual Store); StateError where there are none.
+
+        There is no question about it: only doing it tells a meter that lacks it.
+        """
+        command = f"{MANUAL_STORE},Start"
+        try:
+            await self.connection.tell(command, priority)
+        except (CommandError, SpecificationError) as err:
+            if err.command == command:
+                self.lacking[MANUAL_STORE] = err
+            raise
 
     async def close(self) -> None:
         """Give the connection up; commands that wait end with ClosedError."""

@@ -260,6 +260,7 @@ def _words[E: StrEnum](name: str, words: type[E]) -> Setting[E]:
     return Setting(name, _word(words))
 
 
+MANUAL_STORE: Final = "Manual Store"
 READING: Final = Command("DOD", parse_reading)
 FINAL_RESULT: Final = Command("DLC", parse_reading)
 POWER_SOURCE: Final = Command("DRD", _power_source, argument="status", stream=True)
