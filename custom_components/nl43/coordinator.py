@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import contextlib
 from dataclasses import replace
 from datetime import datetime
+import math
 from typing import Any, Final, override
 
 from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
@@ -93,6 +94,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         self._running: bool | None = None
         self._started = self._ended = self._written = self._slow_asked = -MAX_BACKOFF
         self._succeeded_at = -TRANSFER_GRACE
+        self._wanted_at = math.inf
         self._wedge_checked = -WEDGE_CHECK_INTERVAL
         self._async_watchers_changed()
 
@@ -172,7 +174,9 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             self.async_start()
         else:
             await self._stop()
-            self._stand_by()
+            # Whoever polls beside the poller has had its error now, and hears no more.
+            async with self._polling:
+                self._stand_by()
         self.async_update_listeners()
         self._async_update_prompt_listeners()
 
@@ -234,8 +238,17 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
     def _next_poll(self) -> float:
         """When the next poll is due, on the event loop's clock."""
         if self.failures:
-            return self._ended + backoff(self.failures, self._max_backoff)
-        return self._started + self.interval
+            due = self._ended + backoff(self.failures, self._max_backoff)
+        else:
+            due = self._started + self.interval
+        return min(due, self._wanted_at)
+
+    @callback
+    def async_poll_soon(self) -> None:
+        """Bring the next poll forward, as far as the connection's backoff lets it."""
+        pause = max(self.meter.connection.reconnect_in, 0.0)
+        self._wanted_at = self.hass.loop.time() + pause
+        self._wake.set()
 
     async def _until_due(self) -> None:
         """Wait for the next poll or question; watchers, options and doubts bring them forward."""
@@ -251,6 +264,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         """Read one frame; return the error if there is none."""
         async with self._polling:
             self._started = self.hass.loop.time()
+            self._wanted_at = math.inf
             try:
                 # A poll that could only wait for the connection's backoff has failed already.
                 self.meter.connection.check_reconnect()
@@ -258,7 +272,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             except RionError as err:
                 if self.polling:
                     self._failed(err)
-                    if self._is_lost and self.data.at is not None:
+                    if self._is_lost:
                         await self._look_closer(err)
                 return err
             self._ended = self._succeeded_at = self.hass.loop.time()
@@ -305,7 +319,9 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         """Count a failed poll; the third in a row is an outage."""
         self._ended = self.hass.loop.time()
         self.failures += 1
-        if self._transfers and self._ended - self._succeeded_at <= TRANSFER_GRACE:
+        if self._ended - self._succeeded_at > TRANSFER_GRACE:
+            self._forgiven = 0
+        elif self._transfers:
             self._forgiven = self.failures
         LOGGER.debug("%s: failed poll %d: %r", self.name, self.failures, err)
         if self._is_lost:
@@ -396,6 +412,9 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             LOGGER.debug("%s: %r", self.name, err)
             self._facts.miss(command, self.hass.loop.time())
             self._facts_changed()
+            if not (self.failures or self.meter.connection.is_open):
+                # Whether this is an outage, a poll tells; a distant one comes too late for that.
+                self.async_poll_soon()
             raise
         self.async_learn(command, value)
         return value
@@ -417,6 +436,9 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
     @callback
     def _facts_changed(self) -> None:
         """Show what is known now beside the last frame."""
+        if not self.polling:
+            # What was under way as the connection was given up.
+            return
         self.data = replace(
             self.data,
             facts=self._facts.current(self.hass.loop.time()),

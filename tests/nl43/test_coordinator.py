@@ -1,15 +1,14 @@
 """The single poller: its pace, its patience, and what it never shows."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_HOST, CONF_PORT, STATE_UNAVAILABLE, STATE_UNKNOWN
-from homeassistant.core import CALLBACK_TYPE, Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.helpers.event import async_track_state_change_event
+from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -17,73 +16,29 @@ from custom_components.nl43 import coordinator
 from custom_components.nl43.const import DOMAIN
 from custom_components.nl43.coordinator import Nl43Coordinator
 from custom_components.nl43.facts import Facts, MeterData
-from custom_components.nl43.rion import Reading
-from custom_components.nl43.watch import async_watch
+from custom_components.nl43.rion import Reading, connection
+from custom_components.nl43.rion.vocabulary import STORE_NAME
 from nl43_sim import Asleep, Fault, SimulatedMeter
 
 from .conftest import QUICK, quick_meter, until
+from .tools import (
+    CONNECTION,
+    CONNECTIVITY,
+    DEVICE,
+    LP,
+    MEASUREMENT,
+    OVERLOAD,
+    asked,
+    history,
+    last_frame,
+    said,
+    set_intervals,
+    shown,
+    state,
+    watch,
+)
 
-DEVICE = "nl_43_01234567"
-LP = f"sensor.{DEVICE}_lp"
-MEASUREMENT = f"sensor.{DEVICE}_measurement"
-CONNECTION = f"sensor.{DEVICE}_connection"
-OVERLOAD = f"binary_sensor.{DEVICE}_overload"
-CONNECTIVITY = f"binary_sensor.{DEVICE}_connectivity"
 RECORDED = Path(__file__).parent.parent / "recordings"
-
-
-def state(hass: HomeAssistant, entity_id: str) -> str:
-    """Return what an entity shows."""
-    found = hass.states.get(entity_id)
-    assert found is not None
-    return found.state
-
-
-def shown(hass: HomeAssistant, entity_id: str, value: str) -> Callable[[], bool]:
-    """Return a condition: the entity shows a value."""
-    return lambda: state(hass, entity_id) == value
-
-
-def history(hass: HomeAssistant, *entity_ids: str) -> list[str]:
-    """Return a list that collects all that entities show from now on."""
-    states = [state(hass, entity_id) for entity_id in entity_ids]
-
-    @callback
-    def note(event: Event[EventStateChangedData]) -> None:
-        if event.data["new_state"] is not None:
-            states.append(event.data["new_state"].state)
-
-    async_track_state_change_event(hass, entity_ids, note)
-    return states
-
-
-def watch(hass: HomeAssistant, entry: MockConfigEntry) -> tuple[list[MeterData], CALLBACK_TYPE]:
-    """Watch a meter live; return its frames and how to stop."""
-    frames: list[MeterData] = []
-    return frames, async_watch(hass, entry.entry_id, frames.append)
-
-
-def last_frame(poller: Nl43Coordinator) -> datetime:
-    """Return when the last frame came."""
-    assert poller.data.at is not None
-    return poller.data.at
-
-
-def set_intervals(
-    hass: HomeAssistant, entry: MockConfigEntry, scan: float, live: float = QUICK
-) -> None:
-    """Change the options of an entry."""
-    hass.config_entries.async_update_entry(
-        entry, options={"scan_interval": scan, "live_interval": live}
-    )
-
-
-def said(caplog: pytest.LogCaptureFixture, text: str) -> int:
-    """Count the log lines of this integration that contain a text."""
-    return sum(
-        record.name == "custom_components.nl43" and text in record.getMessage()
-        for record in caplog.records
-    )
 
 
 def _more_than(frames: list[MeterData], seen: int) -> bool:
@@ -473,3 +428,164 @@ async def test_a_bug_in_a_poll_is_a_failed_poll(
     before = last_frame(poller)
     await until(lambda: last_frame(poller) > before)
     assert poller.failures == 0
+
+
+# Brought forward
+
+
+async def idle(poller: Nl43Coordinator) -> None:
+    """Wait until a poller has nothing to ask before the next poll, which is far off."""
+    loop = poller.hass.loop
+    await until(lambda: poller._facts.due(loop.time(), poller.data) is None)
+    # It goes to sleep right after its last answer.
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def sleepy(
+    hass: HomeAssistant,
+    patient: None,
+    entry: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Nl43Coordinator:
+    """Return a poller that has asked everything, and has an hour to sleep."""
+    monkeypatch.setattr(coordinator, "SLOT_INTERVAL", 3600.0)
+    set_intervals(hass, entry, scan=3600)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    poller: Nl43Coordinator = entry.runtime_data.coordinator
+    await idle(poller)
+    return poller
+
+
+async def test_a_doubt_wakes_the_poller(sleepy: Nl43Coordinator, sim: SimulatedMeter) -> None:
+    """What is known to be outdated is asked at once, and nothing else is."""
+    sim.state.settings["store name"] = "0042"
+    before = len(sim.commands)
+    sleepy.async_doubt(STORE_NAME)
+    await until(lambda: sleepy.data.get(STORE_NAME) == 42)
+    assert asked(sim)[before:] == ["Store Name?"]
+
+
+async def test_a_wanted_poll_comes_at_once(sleepy: Nl43Coordinator, sim: SimulatedMeter) -> None:
+    """A poll that is an hour off comes now, and then not again."""
+    seen, before = last_frame(sleepy), len(sim.commands)
+    sleepy.async_poll_soon()
+    await until(lambda: last_frame(sleepy) > seen)
+    await idle(sleepy)
+    assert asked(sim)[before:] == ["DOD?"]
+
+
+async def test_a_wanted_poll_ends_a_long_backoff(
+    sleepy: Nl43Coordinator, sim: SimulatedMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A meter that has refused its levels for long is asked again over the open connection."""
+    sim.inject(Fault.REFUSE_DOD)
+    sleepy.async_poll_soon()
+    await until(lambda: not sleepy.last_update_success)
+    monkeypatch.setattr(coordinator, "backoff", lambda _failures, _limit: 3600.0)
+    assert sleepy._next_poll > sleepy.hass.loop.time() + 1000
+    sim.clear()
+    sleepy.async_poll_soon()
+    await until(lambda: sleepy.last_update_success)
+
+
+async def test_a_wanted_poll_waits_for_the_connection(
+    sleepy: Nl43Coordinator, sim: SimulatedMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A meter that has been lost is not connected to before the backoff of its connection."""
+    await sim.drop_connection()
+    await until(lambda: not sleepy.meter.connection.is_open)
+    monkeypatch.setattr(connection, "backoff", lambda _failures, _limit: 1000.0)
+    sleepy.async_poll_soon()
+    assert sleepy._next_poll == pytest.approx(sleepy.hass.loop.time() + 1000, abs=5)
+    assert sleepy.failures == 0
+
+
+async def test_a_lost_question_is_followed_by_a_poll(
+    hass: HomeAssistant, sleepy: Nl43Coordinator, sim: SimulatedMeter
+) -> None:
+    """An outage that a question meets is not left for an hour as if all were well."""
+    sim.inject(Fault.WEDGE)
+    await until(lambda: not sleepy.meter.connection.is_open)
+    sleepy.async_doubt(STORE_NAME)
+    await until(shown(hass, LP, STATE_UNAVAILABLE))
+    await until(shown(hass, CONNECTION, "wedged"))
+    sim.clear()
+    await until(shown(hass, CONNECTION, "connected"))
+
+
+async def test_a_refused_question_is_not(sleepy: Nl43Coordinator, sim: SimulatedMeter) -> None:
+    """An answer that is of no use says nothing about the connection."""
+    sim.config.missing = ["Store Name"]
+    before = len(sim.commands)
+    sleepy.async_doubt(STORE_NAME)
+    await until(lambda: "Store Name" in sleepy.data.lacking)
+    await idle(sleepy)
+    assert asked(sim)[before:] == ["Store Name?"]
+
+
+# While the meter sends files
+
+
+async def test_failed_polls_during_a_transfer(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    sim: SimulatedMeter,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A meter that is busy sending is not lost; what fails afterwards counts as ever."""
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
+    _, unwatch = watch(hass, loaded)
+    levels = history(hass, LP)
+    with poller.transferring(), poller.transferring():
+        sim.inject(Fault.REFUSE_DOD)
+        await until(lambda: poller.failures == 4)
+        with poller.transferring():
+            pass
+        await until(lambda: poller.failures == 6)
+        assert not said(caplog, "the meter is lost")
+    await until(lambda: poller.failures == 8)
+    assert STATE_UNAVAILABLE not in levels
+    await until(lambda: poller.failures >= 9)
+    await until(lambda: levels[-1] == STATE_UNAVAILABLE)
+    sim.clear()
+    await until(lambda: levels[-1] != STATE_UNAVAILABLE)
+    assert said(caplog, "the meter is lost") == said(caplog, "the meter is back") == 1
+    unwatch()
+    # A new outage finds nothing forgiven.
+    sim.inject(Fault.REFUSE_DOD, times=3)
+    set_intervals(hass, loaded, scan=0.05)
+    await until(lambda: levels[-1] == STATE_UNAVAILABLE)
+
+
+async def test_a_transfer_is_no_excuse_for_old_values(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    sim: SimulatedMeter,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A while after the last good frame all failed polls count, and one good frame ends it."""
+    grace = 0.5
+    monkeypatch.setattr(coordinator, "TRANSFER_GRACE", grace)
+    set_intervals(hass, loaded, scan=0.05)
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
+    _, unwatch = watch(hass, loaded)
+    with poller.transferring():
+        sim.inject(Fault.REFUSE_DOD)
+        await until(lambda: poller.failures >= 4)
+        assert poller.last_update_success
+        good = last_frame(poller)
+        await until(shown(hass, LP, STATE_UNAVAILABLE))
+        # The next failed poll after the while is enough: there have been many more than three.
+        assert (dt_util.utcnow() - good).total_seconds() >= grace
+        assert poller._forgiven == 0
+        sim.clear()
+        await until(lambda: poller.last_update_success)
+        sim.inject(Fault.REFUSE_DOD)
+        await until(lambda: poller.failures >= 4)
+        assert poller.last_update_success
+    assert said(caplog, "the meter is lost") == said(caplog, "the meter is back") == 1
+    unwatch()

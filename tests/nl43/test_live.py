@@ -14,6 +14,7 @@ from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket, 
 from nl43_sim import Fault, SimulatedMeter
 
 from .conftest import until
+from .tools import next_frame, subscribe
 
 pytestmark = [
     pytest.mark.usefixtures("patient"),
@@ -26,21 +27,6 @@ LEVELS: Final = {
     "lp", "leq", "le", "lmax", "lmin", "ln1", "ln2", "ln3", "ln4", "ln5",
     "lpeak", "lieq", "leq_mov", "ltm5",
 }  # fmt: skip
-
-
-async def subscribe(browser: MockHAClientWebSocket, entry_id: str) -> dict[str, Any]:
-    """Ask for a meter's frames and return the answer."""
-    await browser.send_json_auto_id({"type": "nl43/subscribe_frames", "entry_id": entry_id})
-    answer: dict[str, Any] = await browser.receive_json()
-    return answer
-
-
-async def next_frame(browser: MockHAClientWebSocket) -> dict[str, Any]:
-    """Return the next frame that is sent."""
-    message = await browser.receive_json()
-    assert message["type"] == "event"
-    frame: dict[str, Any] = message["event"]
-    return frame
 
 
 async def command(browser: MockHAClientWebSocket, **message: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,99 @@
+"""What the tests of the integration share: what is shown, logged and sent."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from homeassistant.core import CALLBACK_TYPE, Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.helpers.event import async_track_state_change_event
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket
+
+from custom_components.nl43.coordinator import Nl43Coordinator
+from custom_components.nl43.facts import MeterData
+from custom_components.nl43.watch import async_watch
+from nl43_sim import SimulatedMeter
+
+from .conftest import QUICK
+
+DEVICE = "nl_43_01234567"
+LP = f"sensor.{DEVICE}_lp"
+MEASUREMENT = f"sensor.{DEVICE}_measurement"
+CONNECTION = f"sensor.{DEVICE}_connection"
+OVERLOAD = f"binary_sensor.{DEVICE}_overload"
+CONNECTIVITY = f"binary_sensor.{DEVICE}_connectivity"
+
+
+def state(hass: HomeAssistant, entity_id: str) -> str:
+    """Return what an entity shows."""
+    found = hass.states.get(entity_id)
+    assert found is not None
+    return found.state
+
+
+def shown(hass: HomeAssistant, entity_id: str, value: str) -> Callable[[], bool]:
+    """Return a condition: the entity shows a value."""
+    return lambda: state(hass, entity_id) == value
+
+
+def history(hass: HomeAssistant, *entity_ids: str) -> list[str]:
+    """Return a list that collects all that entities show from now on."""
+    states = [state(hass, entity_id) for entity_id in entity_ids]
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        if event.data["new_state"] is not None:
+            states.append(event.data["new_state"].state)
+
+    async_track_state_change_event(hass, entity_ids, note)
+    return states
+
+
+def watch(hass: HomeAssistant, entry: MockConfigEntry) -> tuple[list[MeterData], CALLBACK_TYPE]:
+    """Watch a meter live; return its frames and how to stop."""
+    frames: list[MeterData] = []
+    return frames, async_watch(hass, entry.entry_id, frames.append)
+
+
+def last_frame(poller: Nl43Coordinator) -> datetime:
+    """Return when the last frame came."""
+    assert poller.data.at is not None
+    return poller.data.at
+
+
+def set_intervals(
+    hass: HomeAssistant, entry: MockConfigEntry, scan: float, live: float = QUICK
+) -> None:
+    """Change the options of an entry."""
+    hass.config_entries.async_update_entry(
+        entry, options={"scan_interval": scan, "live_interval": live}
+    )
+
+
+def said(caplog: pytest.LogCaptureFixture, text: str) -> int:
+    """Count the log lines of this integration that contain a text."""
+    return sum(
+        record.name == "custom_components.nl43" and text in record.getMessage()
+        for record in caplog.records
+    )
+
+
+def asked(sim: SimulatedMeter) -> list[str]:
+    """Return the command lines that a simulated meter got."""
+    return [command.line for command in sim.commands]
+
+
+async def subscribe(browser: MockHAClientWebSocket, entry_id: str) -> dict[str, Any]:
+    """Ask for a meter's frames and return the answer."""
+    await browser.send_json_auto_id({"type": "nl43/subscribe_frames", "entry_id": entry_id})
+    answer: dict[str, Any] = await browser.receive_json()
+    return answer
+
+
+async def next_frame(browser: MockHAClientWebSocket) -> dict[str, Any]:
+    """Return the next frame that is sent."""
+    message = await browser.receive_json()
+    assert message["type"] == "event"
+    frame: dict[str, Any] = message["event"]
+    return frame
