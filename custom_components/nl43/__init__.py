@@ -9,6 +9,7 @@ from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN, PLATFORMS
 from .coordinator import Nl43Coordinator
+from .files import Nl43Files
 from .live import async_register_commands
 from .runtime import Nl43ConfigEntry, Nl43Runtime
 
@@ -28,7 +29,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool
     coordinator = Nl43Coordinator(hass, entry)
     if coordinator.polling:
         await coordinator.async_config_entry_first_refresh()
-    entry.runtime_data = Nl43Runtime(coordinator)
+    entry.runtime_data = Nl43Runtime(coordinator, Nl43Files(coordinator))
 
     async def stop(_event: Event) -> None:
         await coordinator.async_shutdown()

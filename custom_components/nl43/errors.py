@@ -13,6 +13,7 @@ from .rion import (
     FtpDataError,
     FtpError,
     FtpLoginError,
+    FtpNotFoundError,
     FtpUnreachableError,
     NoAnswerError,
     RefusedError,
@@ -36,6 +37,7 @@ _KEYS: Final[dict[type[RionError], str]] = {
     FtpUnreachableError: "ftp_unreachable",
     FtpLoginError: "ftp_login",
     FtpDataError: "ftp_data",
+    FtpNotFoundError: "ftp_not_found",
     FtpError: "ftp_failed",
     RionError: "no_answer",
 }

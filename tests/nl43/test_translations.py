@@ -327,7 +327,9 @@ def test_manifest() -> None:
     assert MANIFEST["domain"] == DOMAIN == FOLDER.name
     assert MANIFEST["name"] == TEXTS["title"]
     assert MANIFEST["config_flow"] is True
-    assert MANIFEST["requirements"] == []
+    pinned = (FOLDER.parents[1] / "requirements_test.txt").read_text()
+    for requirement in MANIFEST["requirements"]:
+        assert f"\n{requirement.partition('>=')[0]}==" in pinned
     assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST["version"])
     for link in ("documentation", "issue_tracker"):
         assert MANIFEST[link].startswith("https://")
