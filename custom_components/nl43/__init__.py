@@ -11,7 +11,9 @@ from .const import DOMAIN, PLATFORMS
 from .coordinator import Nl43Coordinator
 from .files import Nl43Files
 from .live import async_register_commands
+from .measurement import MeasurementStart, async_forget_start
 from .runtime import Nl43ConfigEntry, Nl43Runtime
+from .services import async_register_actions
 
 # Sensors up to version 0.1, before they could be set.
 BECAME_SELECTS: Final = ("frequency_weighting", "time_weighting")
@@ -21,6 +23,7 @@ CONFIG_SCHEMA: Final = cv.config_entry_only_config_schema(DOMAIN)
 async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     """Register what does not belong to a single meter."""
     async_register_commands(hass)
+    async_register_actions(hass)
     return True
 
 
@@ -29,7 +32,10 @@ async def async_setup_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool
     coordinator = Nl43Coordinator(hass, entry)
     if coordinator.polling:
         await coordinator.async_config_entry_first_refresh()
-    entry.runtime_data = Nl43Runtime(coordinator, Nl43Files(coordinator))
+    files = Nl43Files(coordinator)
+    start = MeasurementStart(coordinator, files)
+    await start.async_load()
+    entry.runtime_data = Nl43Runtime(coordinator, files, start)
 
     async def stop(_event: Event) -> None:
         await coordinator.async_shutdown()
@@ -42,7 +48,15 @@ async def async_setup_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool
 
 async def async_unload_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool:
     """Let go of one meter; the coordinator closes its connection."""
-    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    if unloaded:
+        await entry.runtime_data.start.async_save()
+    return unloaded
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> None:
+    """Forget what was kept of a meter."""
+    await async_forget_start(hass, entry.entry_id)
 
 
 async def async_migrate_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool:

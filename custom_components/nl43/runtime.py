@@ -6,6 +6,7 @@ from homeassistant.config_entries import ConfigEntry
 
 from .coordinator import Nl43Coordinator
 from .files import Nl43Files
+from .measurement import MeasurementStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class Nl43Runtime:
 
     coordinator: Nl43Coordinator
     files: Nl43Files
+    start: MeasurementStart
 
 
 type Nl43ConfigEntry = ConfigEntry[Nl43Runtime]

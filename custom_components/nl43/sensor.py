@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
@@ -27,6 +27,8 @@ from .const import ConnectionState, MeasurementState
 from .coordinator import Nl43Coordinator
 from .entity import Nl43Entity, Nl43PromptEntity, async_add_when_offered
 from .facts import MeterData
+from .files import Nl43Files
+from .measurement import MeasurementStart
 from .rion import CHANNELS, QUANTITIES, Channel
 from .rion.vocabulary import (
     BATTERY_LEVEL,
@@ -193,6 +195,17 @@ CONNECTION: Final = SensorEntityDescription(
     entity_category=EntityCategory.DIAGNOSTIC,
     options=[state.value for state in ConnectionState],
 )
+MEASUREMENT_START: Final = SensorEntityDescription(
+    key="measurement_start",
+    translation_key="measurement_start",
+    device_class=SensorDeviceClass.TIMESTAMP,
+)
+FILE_TRANSFER: Final = SensorEntityDescription(
+    key="file_transfer",
+    translation_key="file_transfer",
+    entity_category=EntityCategory.DIAGNOSTIC,
+    native_unit_of_measurement=PERCENTAGE,
+)
 
 
 async def async_setup_entry(
@@ -206,6 +219,8 @@ async def async_setup_entry(
         (
             Nl43MeasurementState(coordinator, MEASUREMENT_STATE),
             Nl43Connection(coordinator, CONNECTION),
+            Nl43MeasurementStart(coordinator, MEASUREMENT_START, entry.runtime_data.start),
+            Nl43FileTransfer(coordinator, FILE_TRANSFER, entry.runtime_data.files),
         )
     )
     async_add_when_offered(entry, LEVELS, _make_level, async_add_entities)
@@ -299,4 +314,53 @@ class Nl43Connection(Nl43PromptEntity, SensorEntity):
     @override
     def available(self) -> bool:
         """Stay available when the meter is not."""
+        return True
+
+
+class Nl43MeasurementStart(Nl43PromptEntity, SensorEntity):
+    """When the running measurement began."""
+
+    def __init__(
+        self,
+        coordinator: Nl43Coordinator,
+        description: SensorEntityDescription,
+        start: MeasurementStart,
+    ) -> None:
+        """Take who follows the measurement."""
+        super().__init__(coordinator, description)
+        self._start = start
+
+    @property
+    @override
+    def native_value(self) -> datetime | None:
+        """Return the start; unknown while nothing runs, or nobody saw it begin."""
+        return self._start.value
+
+
+class Nl43FileTransfer(Nl43Entity, SensorEntity):
+    """How far a download has come; unknown while there is none."""
+
+    def __init__(
+        self, coordinator: Nl43Coordinator, description: SensorEntityDescription, files: Nl43Files
+    ) -> None:
+        """Take who fetches the files."""
+        super().__init__(coordinator, description)
+        self._files = files
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen to each per cent."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self._files.async_add_listener(self.async_write_ha_state))
+
+    @property
+    @override
+    def native_value(self) -> int | None:
+        """Return the progress."""
+        return self._files.progress
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Stay available: files come by FTP, whatever the control connection does."""
         return True

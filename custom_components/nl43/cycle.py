@@ -1,0 +1,156 @@
+"""Measurement cycles: begin under a free store name; end, and bring home what was stored."""
+
+from collections.abc import AsyncGenerator
+import contextlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from homeassistant.exceptions import HomeAssistantError
+
+from .const import LOGGER
+from .control import (
+    async_set,
+    async_set_quietly,
+    async_start,
+    async_stop,
+    async_sync_clock_quietly,
+    check_awake,
+    commanding,
+    refused,
+)
+from .coordinator import Nl43Coordinator
+from .errors import translated
+from .files import Download, Nl43Files
+from .rion import CommandError, Priority, RionError, SpecificationError
+from .rion.vocabulary import (
+    FTP,
+    MAX_STORE_NAME,
+    MEASURE,
+    OVERWRITE,
+    STORE_MODE,
+    STORE_NAME,
+    OnOff,
+    Overwrite,
+    StoreMode,
+    format_store_name,
+)
+
+# Each name costs three commands. Polls go on in between.
+SEARCH_LIMIT: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StartedCycle:
+    """A measurement that was started under a name that was free."""
+
+    old_store_name: int
+    new_store_name: int
+    began: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedCycle:
+    """A measurement that was stopped, and what was brought home of it."""
+
+    store_name: int
+    path: str
+    download: Download | None
+
+
+async def async_start_cycle(
+    coordinator: Nl43Coordinator, files: Nl43Files, *, sync_clock: bool
+) -> StartedCycle:
+    """Start under the next store name that holds no data; HomeAssistantError if there is none."""
+    async with commanding(coordinator):
+        check_awake(coordinator)
+        if (await coordinator.async_ask(MEASURE, Priority.PERSON)).measuring:
+            raise refused(coordinator, "already_measuring")
+        if sync_clock:
+            await async_sync_clock_quietly(coordinator)
+        old = await coordinator.async_ask(STORE_NAME, Priority.PERSON)
+        try:
+            new = await _choose_free_name(coordinator, old)
+            began = await async_start(coordinator)
+        except RionError, HomeAssistantError:
+            if coordinator.data.measuring is False:
+                # The next start, by whoever, is to find the name that it would have found.
+                with contextlib.suppress(RionError, HomeAssistantError):
+                    await async_set_quietly(coordinator, STORE_NAME, old)
+            raise
+    files.async_forget()
+    return StartedCycle(old, new, began)
+
+
+async def _choose_free_name(coordinator: Nl43Coordinator, old: int) -> int:
+    """Set the next store name that is free; a meter that cannot tell is not started."""
+    # No person's priority: levels go on being read between the questions.
+    priority = Priority.READING
+    for step in range(1, SEARCH_LIMIT + 1):
+        name = (old + step) % (MAX_STORE_NAME + 1)
+        await async_set_quietly(coordinator, STORE_NAME, name, priority)
+        if await coordinator.meter.ask(OVERWRITE, priority) is Overwrite.NONE:
+            return name
+    raise refused(
+        coordinator,
+        "no_free_store_name",
+        first=format_store_name((old + 1) % (MAX_STORE_NAME + 1)),
+        last=format_store_name(name),
+    )
+
+
+async def async_stop_cycle(
+    coordinator: Nl43Coordinator, files: Nl43Files, *, download: bool
+) -> StoppedCycle:
+    """Stop, and copy the store into the media folder; a failed copy does not undo the stop."""
+    if download and not files.has_login:
+        raise refused(coordinator, "no_ftp_login")
+    async with commanding(coordinator):
+        kind = await _store_kind(coordinator)
+        name = await coordinator.async_ask(STORE_NAME, Priority.PERSON)
+        await async_stop(coordinator)
+    files.async_forget()
+    folder = f"{kind}_{format_store_name(name)}"
+    if not download:
+        return StoppedCycle(name, folder, None)
+    try:
+        async with _ftp_on(coordinator):
+            await files.async_until_ready()
+            path = f"{(await files.async_root()).rstrip('/')}/{folder}"
+            return StoppedCycle(name, path, await files.async_download(path))
+    except HomeAssistantError as err:
+        raise translated(
+            HomeAssistantError,
+            "stopped_not_saved",
+            coordinator.config_entry,
+            folder=folder,
+            error=str(err),
+        ) from err
+
+
+async def _store_kind(coordinator: Nl43Coordinator) -> str:
+    """Return the first part of the name of the folder that the meter stores into."""
+    with contextlib.suppress(CommandError, SpecificationError):
+        if await coordinator.async_ask(STORE_MODE, Priority.PERSON) is StoreMode.MANUAL:
+            return "Manual"
+    return "Auto"
+
+
+@contextlib.asynccontextmanager
+async def _ftp_on(coordinator: Nl43Coordinator) -> AsyncGenerator[None]:
+    """Have the meter's FTP server on, and put it back afterwards as it was."""
+    was: OnOff | None = None
+    async with commanding(coordinator):
+        # A meter that cannot say may have it on all the same.
+        with contextlib.suppress(CommandError, SpecificationError):
+            was = await coordinator.async_ask(FTP, Priority.PERSON)
+        if was is OnOff.OFF:
+            await async_set_quietly(coordinator, FTP, OnOff.ON)
+    try:
+        yield
+    finally:
+        if was is OnOff.OFF:
+            try:
+                await async_set(coordinator, FTP, OnOff.OFF)
+            except HomeAssistantError as err:
+                LOGGER.warning("%s: FTP could not be switched off again: %s", coordinator.name, err)
