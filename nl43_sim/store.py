@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 import math
 import struct
 from typing import Final
@@ -37,18 +38,30 @@ _LEQ_COLUMNS: Final = ("Leq", "LE", "Lmax", "Lmin", "LN1", "LN2", "LN3", "LN4", 
 _MEGABYTE: Final = 1_000_000
 
 
-def bitmap(width: int = 8, height: int = 8) -> bytes:
-    """Return a grey picture in BMP form."""
-    row = bytes((160, 160, 160)) * width
-    pixels = row.ljust((len(row) + 3) // 4 * 4, b"\0") * height
+@cache
+def bitmap(width: int = 240, height: int = 160) -> bytes:
+    """Return a picture of level bars in BMP form."""
+    dark, light = bytes((70, 60, 40)), bytes((235, 240, 240))
+    columns = 16
+    heights = [height * (3 + index * 7 % 11) // 16 for index in range(columns)]
+    rows = []
+    for line in range(height):
+        bars = (dark if line < high else light for high in heights)
+        row = b"".join(bar * (width // columns) for bar in bars)
+        rows.append(row.ljust((len(row) + 3) // 4 * 4, b"\0"))
+    pixels = b"".join(rows)
     info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, len(pixels), 2835, 2835, 0, 0)
     return struct.pack("<2sIHHI", b"BM", 54 + len(pixels), 0, 0, 54) + info + pixels
 
 
-def wave(seconds: float = 0.25, rate: int = 8_000) -> bytes:
-    """Return a tone in WAV form, 16 bits, mono."""
+@cache
+def wave(seconds: float = 6.0, rate: int = 8_000) -> bytes:
+    """Return a tone that comes and goes in WAV form, 16 bits, mono."""
     count = int(seconds * rate)
-    tone = (int(3_000 * math.sin(math.tau * 440 * index / rate)) for index in range(count))
+    tone = (
+        int(9_000 * math.sin(math.tau * 440 * index / rate) * math.sin(math.pi * index / rate) ** 2)
+        for index in range(count)
+    )
     data = struct.pack(f"<{count}h", *tone)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
     body = b"WAVE" + form + struct.pack("<4sI", b"data", len(data)) + data

@@ -21,9 +21,28 @@ from script.real_hass import HOST, ROOT, TIME_ZONE, Program, RealHass, port_is_t
 
 FTP_PORTS_AFTER: Final = 2
 DASHBOARD: Final = "sound-levels"
-TILES: Final = ("lp", "leq", "lmax", "lmin", "ln1", "ln2", "measurement_state", "connection")
+TILES: Final = (
+    "lp",
+    "leq",
+    "lmax",
+    "lmin",
+    "ln1",
+    "ln2",
+    "measurement_state",
+    "connection",
+    "measurement_start",
+    "file_transfer",
+    "measurement",
+    "frequency_weighting",
+)
+# What a tile needs to change something.
+FEATURES: Final = {
+    "measurement": {"type": "toggle"},
+    "frequency_weighting": {"type": "select-options"},
+}
 GRAPH: Final = ("lp", "leq", "ln1")
 GRAPH_HOURS: Final = 0.25
+PATIENCE: Final = 60.0
 LOCK: Final = "lock"
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -154,15 +173,24 @@ def simulator(meter: DemoMeter, folder: Path) -> Program:
 def section(meter: DemoMeter, entities: dict[str, str]) -> dict[str, Any]:
     """Return the dashboard's section of a meter."""
 
-    def found(keys: tuple[str, ...]) -> list[str]:
-        ids = (entities.get(f"{meter.serial}_{key}") for key in keys)
-        return [entity_id for entity_id in ids if entity_id]
+    def found(keys: tuple[str, ...]) -> dict[str, str]:
+        ids = {key: entities.get(f"{meter.serial}_{key}") for key in keys}
+        return {key: entity_id for key, entity_id in ids.items() if entity_id}
 
     tiles = [
-        {"type": "tile", "entity": entity_id, "name": {"type": "entity"}}
-        for entity_id in found(TILES)
+        {
+            "type": "tile",
+            "entity": entity_id,
+            "name": {"type": "entity"},
+            "features": [FEATURES[key]] if key in FEATURES else [],
+        }
+        for key, entity_id in found(TILES).items()
     ]
-    graph = {"type": "history-graph", "hours_to_show": GRAPH_HOURS, "entities": found(GRAPH)}
+    graph = {
+        "type": "history-graph",
+        "hours_to_show": GRAPH_HOURS,
+        "entities": list(found(GRAPH).values()),
+    }
     heading = {"type": "heading", "heading": meter.title}
     return {
         "type": "grid",
@@ -189,11 +217,20 @@ async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
         show_in_sidebar=True,
         require_admin=False,
     )
-    entities = await client.entity_ids()
+    entities = await entities_of(client, meters)
     view = {"title": "Meters", "type": "sections", "max_columns": 2}
     view["sections"] = [section(meter, entities) for meter in meters]
     await client.command("lovelace/config/save", url_path=DASHBOARD, config={"views": [view]})
     await client.command("frontend/set_system_data", key="core", value={"default_panel": DASHBOARD})
+
+
+async def entities_of(client: HassClient, meters: tuple[DemoMeter, ...]) -> dict[str, str]:
+    """Return the entities, once the meters have been asked for all that has a tile."""
+    wanted = {f"{meter.serial}_{key}" for meter in meters for key in TILES}
+    async with asyncio.timeout(PATIENCE):
+        while not wanted <= (entities := await client.entity_ids()).keys():  # noqa: ASYNC110 - over the network
+            await asyncio.sleep(1)
+    return entities
 
 
 async def run_until_it_ends(demo: Demo) -> None:

@@ -136,7 +136,7 @@ async def test_files_are_what_they_seem(sim: SimulatedMeter) -> None:
     magic, size = struct.unpack_from("<2sI", picture)
     assert (magic, size) == (b"BM", len(picture))
     with wave.open(io.BytesIO(sound)) as opened:
-        assert opened.getnframes() == 2000
+        assert opened.getnframes() == 48_000
     rows = lp.decode("ascii").splitlines()
     assert rows[:2] == ["CSV", "Start Time,Main"]
     assert len(rows) == 2 + 1800
