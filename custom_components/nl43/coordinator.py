@@ -29,7 +29,15 @@ from .const import (
     ConnectionState,
 )
 from .errors import translated, translation_key
-from .facts import NOTHING_KNOWN, SLEEP_MODE_QUESTION, Fact, Facts, MeterData, is_running
+from .facts import (
+    NOTHING_KNOWN,
+    SLEEP_MODE_QUESTION,
+    Fact,
+    Facts,
+    MeterData,
+    SlowQuestion,
+    is_running,
+)
 from .rion import Meter, Priority, RefusedError, ResultError, RionError, StateError, backoff, ftp
 from .rion.connection import MAX_BACKOFF, PACE
 from .rion.vocabulary import MEASURE, PAUSE, SLEEP_MODE, SYSTEM_VERSION, TYPE, Command, OnOff
@@ -246,9 +254,14 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
     @callback
     def async_poll_soon(self) -> None:
         """Bring the next poll forward, as far as the connection's backoff lets it."""
+        self._want_poll()
+        self._wake.set()
+
+    @callback
+    def _want_poll(self) -> None:
+        """Have a poll as soon as the connection can be had."""
         pause = max(self.meter.connection.reconnect_in, 0.0)
         self._wanted_at = self.hass.loop.time() + pause
-        self._wake.set()
 
     async def _until_due(self) -> None:
         """Wait for the next poll or question; watchers, options and doubts bring them forward."""
@@ -355,7 +368,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         """Tell by one more question why a meter refuses the connection or its levels."""
         now = self.hass.loop.time()
         if isinstance(err, StateError):
-            await self._ask(SLEEP_MODE_QUESTION.command)
+            await self._ask(SLEEP_MODE_QUESTION)
             self.connection = self._verdict(err)
         elif isinstance(err, RefusedError) and now - self._wedge_checked >= WEDGE_CHECK_INTERVAL:
             self._wedge_checked = now
@@ -383,6 +396,10 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             question = self._facts.due(now, self.data)
             if question is None:
                 return
+            if not self.meter.connection.is_open:
+                # A poll goes first: it tells whether this is an outage.
+                self._want_poll()
+                return
             fits = now + SLOT <= self._next_poll
             may_delay = not asked and (
                 self._facts.is_doubtful(question) or now - self._slow_asked >= SLOT_INTERVAL
@@ -391,17 +408,17 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
                 return
             asked = True
             self._slow_asked = now
-            await self._ask(question.command)
-            if not self.meter.connection.is_open:
-                return
+            await self._ask(question)
 
-    async def _ask(self, command: Command[Any]) -> None:
+    async def _ask(self, question: SlowQuestion) -> None:
         """Ask one slow question; what goes wrong costs this fact alone."""
         known = self.data.facts.keys()
+        is_effect = self._facts.is_doubtful(question)
         with contextlib.suppress(RionError):
-            await self.async_ask(command, Priority.SLOW)
-        if self.data.facts.keys() - known and not self.watched:
-            # A first answer brings its entity; while watched, levels wait for their interval.
+            await self.async_ask(question.command, Priority.SLOW)
+        if (is_effect or self.data.facts.keys() - known) and not self.watched:
+            # A first answer brings its entity, a doubtful one is the effect of a command;
+            # while watched, levels wait for their interval.
             self.async_update_listeners()
 
     async def async_ask[T](self, command: Command[T], priority: Priority) -> T:
@@ -413,7 +430,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             self._facts.miss(command, self.hass.loop.time())
             self._facts_changed()
             if not (self.failures or self.meter.connection.is_open):
-                # Whether this is an outage, a poll tells; a distant one comes too late for that.
+                # A distant poll would come too late to tell whether this is an outage.
                 self.async_poll_soon()
             raise
         self.async_learn(command, value)

@@ -16,7 +16,7 @@ from custom_components.nl43 import coordinator
 from custom_components.nl43.const import DOMAIN
 from custom_components.nl43.coordinator import Nl43Coordinator
 from custom_components.nl43.facts import Facts, MeterData
-from custom_components.nl43.rion import Reading, connection
+from custom_components.nl43.rion import NoAnswerError, Priority, Reading, connection
 from custom_components.nl43.rion.vocabulary import STORE_NAME
 from nl43_sim import Asleep, Fault, SimulatedMeter
 
@@ -514,6 +514,34 @@ async def test_a_lost_question_is_followed_by_a_poll(
     await until(shown(hass, CONNECTION, "wedged"))
     sim.clear()
     await until(shown(hass, CONNECTION, "connected"))
+
+
+async def test_a_question_that_loses_the_connection_is_followed_by_a_poll(
+    hass: HomeAssistant,
+    sleepy: Nl43Coordinator,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the poller sleeps and a person has asked."""
+    monkeypatch.setattr(connection, "ANSWER_TIMEOUT", 0.2)
+    sim.inject(Fault.SILENCE)
+    with pytest.raises(NoAnswerError):
+        await sleepy.async_ask(STORE_NAME, Priority.PERSON)
+    await until(shown(hass, CONNECTION, "unreachable"))
+    sim.clear()
+    await until(shown(hass, CONNECTION, "connected"))
+
+
+async def test_a_poll_goes_before_the_questions(
+    sleepy: Nl43Coordinator, sim: SimulatedMeter
+) -> None:
+    """Over a new connection a frame comes first; a doubt is not worn out by an outage."""
+    await sim.drop_connection()
+    await until(lambda: not sleepy.meter.connection.is_open)
+    before = len(sim.commands)
+    sleepy.async_doubt(STORE_NAME)
+    await until(lambda: asked(sim)[-1] == "Store Name?")
+    assert asked(sim)[before:] == ["Serial Number?", "DOD?", "Store Name?"]
 
 
 async def test_a_refused_question_is_not(sleepy: Nl43Coordinator, sim: SimulatedMeter) -> None:
