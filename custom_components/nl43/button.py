@@ -11,9 +11,9 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .control import async_reconnect, async_store, async_sync_clock
 from .coordinator import Nl43Coordinator
-from .entity import Nl43Entity, async_add_when_offered
+from .entity import Nl43ControlEntity, async_add_when_offered
 from .facts import MeterData
-from .rion.vocabulary import CLOCK
+from .rion.vocabulary import CLOCK, MANUAL_STORE
 from .runtime import Nl43ConfigEntry
 
 PARALLEL_UPDATES: Final = 1
@@ -21,11 +21,14 @@ PARALLEL_UPDATES: Final = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Nl43ButtonDescription(ButtonEntityDescription):
-    """What a button does, whether this meter has it, and whether it works on a lost meter."""
+    """What a button does, by which command, and whether this meter has it.
+
+    What needs no command works on a lost meter.
+    """
 
     press_fn: Callable[[Nl43Coordinator], Awaitable[None]]
+    command: str | None
     exists_fn: Callable[[MeterData], bool] = lambda _data: True
-    without_meter: bool = False
 
 
 BUTTONS: Final = (
@@ -33,12 +36,14 @@ BUTTONS: Final = (
         key="manual_store",
         translation_key="manual_store",
         press_fn=async_store,
+        command=MANUAL_STORE,
     ),
     Nl43ButtonDescription(
         key="sync_clock",
         translation_key="sync_clock",
         entity_category=EntityCategory.CONFIG,
         press_fn=async_sync_clock,
+        command=CLOCK.name,
         exists_fn=lambda data: data.get(CLOCK) is not None,
     ),
     Nl43ButtonDescription(
@@ -46,7 +51,7 @@ BUTTONS: Final = (
         translation_key="reconnect",
         entity_category=EntityCategory.DIAGNOSTIC,
         press_fn=async_reconnect,
-        without_meter=True,
+        command=None,
     ),
 )
 
@@ -60,17 +65,24 @@ async def async_setup_entry(
     async_add_when_offered(entry, BUTTONS, Nl43Button, async_add_entities)
 
 
-class Nl43Button(Nl43Entity, ButtonEntity):
+class Nl43Button(Nl43ControlEntity, ButtonEntity):
     """A button of the meter."""
 
     entity_description: Nl43ButtonDescription
 
     @property
     @override
+    def command_name(self) -> str | None:
+        """What it sends."""
+        return self.entity_description.command
+
+    @property
+    @override
     def available(self) -> bool:
         """Return whether pressing it makes sense now."""
-        without_meter = self.entity_description.without_meter and self.coordinator.polling
-        return without_meter or super().available
+        if self.command_name is None:
+            return self.coordinator.polling
+        return super().available
 
     @override
     async def async_press(self) -> None:

@@ -26,6 +26,7 @@ from .rion import (
 from .rion.connection import PACE
 from .rion.vocabulary import (
     CLOCK,
+    FTP,
     MEASURE,
     OVERWRITE,
     PAUSE,
@@ -48,6 +49,12 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 _LACKING: Final = (CommandError, SpecificationError)
 # Whether the meter got the command, nobody knows: it is asked, never repeated.
 _LOST: Final = (NoAnswerError, ClosedError, DesyncError)
+# What a running measurement does not keep a meter from: a refusal has another reason.
+_WHILE_MEASURING: Final = (MEASURE.name, PAUSE.name, FTP.name)
+
+
+class UnconfirmedError(RionError):
+    """The answer to a command was lost, and the meter did not tell what came of it."""
 
 
 # The verbs
@@ -71,10 +78,14 @@ async def async_measure(coordinator: Nl43Coordinator, *, on: bool) -> None:
 
 async def async_pause(coordinator: Nl43Coordinator, *, on: bool) -> None:
     """Hold the running measurement, or go on with it."""
-    if coordinator.data.measuring is not False:
-        await async_set(coordinator, PAUSE, OnOff.ON if on else OnOff.OFF)
-    elif on:
-        raise refused(coordinator, "not_measuring")
+    async with commanding(coordinator):
+        try:
+            await async_set_quietly(coordinator, PAUSE, OnOff.ON if on else OnOff.OFF)
+        except StateError as err:
+            await _ask_why(coordinator)
+            if coordinator.data.measuring is False:
+                raise refused(coordinator, "not_measuring") from err
+            raise
 
 
 async def async_store(coordinator: Nl43Coordinator) -> None:
@@ -82,7 +93,13 @@ async def async_store(coordinator: Nl43Coordinator) -> None:
     async with commanding(coordinator):
         try:
             await coordinator.meter.store()
+        except _LOST as err:
+            if err.unsent:
+                raise
+            raise UnconfirmedError(str(err)) from err
         except StateError as err:
+            await _ask_why(coordinator)
+            check_awake(coordinator)
             raise refused(coordinator, "nothing_to_store") from err
 
 
@@ -96,7 +113,7 @@ async def async_reconnect(coordinator: Nl43Coordinator) -> None:
     """Give the connection up for a new one; HomeAssistantError if the meter is not there."""
     async with commanding(coordinator):
         if err := await coordinator.async_reconnect():
-            raise err
+            raise _translated(coordinator, translation_key(err), err)
 
 
 # Their parts, for those who command already
@@ -105,20 +122,19 @@ async def async_reconnect(coordinator: Nl43Coordinator) -> None:
 @contextlib.asynccontextmanager
 async def commanding(coordinator: Nl43Coordinator) -> AsyncGenerator[None]:
     """Have the meter for one person's commands; its errors become Home Assistant's."""
-    if not coordinator.polling:
-        raise refused(coordinator, "standby")
     async with coordinator.command_lock:
+        if not coordinator.polling:
+            raise refused(coordinator, "standby")
         try:
             yield
         except RionError as err:
-            raise translated(
-                HomeAssistantError,
-                _explanation(coordinator, err),
-                coordinator.config_entry,
-                error=str(err),
-            ) from err
+            if isinstance(err, StateError):
+                await _ask_why(coordinator)
+            raise _translated(coordinator, _explanation(coordinator, err), err) from err
         finally:
             coordinator.async_update_listeners()
+            # The levels follow, however seldom they are read.
+            coordinator.async_poll_soon()
 
 
 async def async_set_quietly[T](
@@ -157,7 +173,8 @@ async def async_start(coordinator: Nl43Coordinator) -> datetime:
     began = await _run(coordinator, RunState.START)
     # The meter may count its stores by itself.
     coordinator.async_doubt(STORE_NAME)
-    with contextlib.suppress(*_LACKING):
+    # Whether it is paused needs to be known before it shows as measuring.
+    with contextlib.suppress(RionError):
         await coordinator.async_ask(PAUSE, Priority.PERSON)
     return began
 
@@ -167,12 +184,10 @@ async def async_stop(coordinator: Nl43Coordinator) -> None:
     await _run(coordinator, RunState.STOP)
 
 
-async def async_would_overwrite(
-    coordinator: Nl43Coordinator, priority: Priority = Priority.PERSON
-) -> bool:
+async def _would_overwrite(coordinator: Nl43Coordinator) -> bool:
     """Tell whether a measurement would overwrite stored data, as far as the meter can tell."""
     try:
-        return await coordinator.meter.ask(OVERWRITE, priority) is Overwrite.EXIST
+        return await coordinator.meter.ask(OVERWRITE, Priority.PERSON) is Overwrite.EXIST
     except _LACKING:
         return False
 
@@ -196,14 +211,24 @@ async def _run(coordinator: Nl43Coordinator, wanted: RunState) -> datetime:
 
 async def _check_start(coordinator: Nl43Coordinator) -> None:
     """Refuse a start that would overwrite data, or that a sleeping meter would not do."""
-    if coordinator.data.measuring:
-        return
     check_awake(coordinator)
-    mode = coordinator.data.get(STORE_MODE)
-    # By hand only results are stored, one after the other.
-    if mode is not StoreMode.MANUAL and await async_would_overwrite(coordinator):
+    # Somebody may have been at the meter since it was asked last.
+    if (await coordinator.async_ask(MEASURE, Priority.PERSON)).measuring:
+        return
+    by_hand = coordinator.data.get(STORE_MODE) is StoreMode.MANUAL
+    if by_hand and await _stores_results_only(coordinator):
+        return
+    if await _would_overwrite(coordinator) and not await _stores_results_only(coordinator):
         name = await coordinator.async_ask(STORE_NAME, Priority.PERSON)
         raise refused(coordinator, "would_overwrite", name=format_store_name(name))
+
+
+async def _stores_results_only(coordinator: Nl43Coordinator) -> bool:
+    """Tell whether a measurement leaves the card alone: by hand, result is put after result."""
+    try:
+        return await coordinator.async_ask(STORE_MODE, Priority.PERSON) is StoreMode.MANUAL
+    except _LACKING:
+        return False
 
 
 def check_awake(coordinator: Nl43Coordinator) -> None:
@@ -224,28 +249,39 @@ async def _do[T](
     try:
         await sending
     except (StateError, *_LOST) as err:
+        if err.unsent:
+            raise
         failure = err
     lost = isinstance(failure, _LOST)
     try:
         found = await _ask_until_answered(coordinator, question, CONFIRM_LIMIT if lost else 0.0)
     except RionError:
+        if not failure and told is not None:
+            # The meter has said done; asleep, for one, it says nothing more.
+            coordinator.async_learn(question, told)
         coordinator.async_doubt(question)
+        if lost:
+            raise UnconfirmedError(str(failure)) from failure
         if failure:
             raise failure from None
-        # The meter has said done; asleep, for one, it says nothing more.
-        if told is not None:
-            coordinator.async_learn(question, told)
         return
     if is_done(found):
         # Also where it refused because it was so already.
         return
     if isinstance(failure, StateError):
-        if coordinator.data.get(SLEEP_MODE) is None:
-            with contextlib.suppress(RionError):
-                await coordinator.async_ask(SLEEP_MODE, Priority.PERSON)
         raise failure
     key = "not_done" if lost else "not_taken"
     raise translated(HomeAssistantError, key, coordinator.config_entry)
+
+
+async def _ask_why(coordinator: Nl43Coordinator) -> None:
+    """Ask what may keep a meter from doing what it was told; what is known may be old."""
+    with contextlib.suppress(RionError):
+        await coordinator.async_ask(MEASURE, Priority.PERSON)
+        if coordinator.data.get(SLEEP_MODE) is not None:
+            return
+    with contextlib.suppress(RionError):
+        await coordinator.async_ask(SLEEP_MODE, Priority.PERSON)
 
 
 async def _ask_until_answered[T](
@@ -255,14 +291,14 @@ async def _ask_until_answered[T](
     loop = coordinator.hass.loop
     deadline = loop.time() + seconds
     while True:
+        connection = coordinator.meter.connection
         try:
             return await coordinator.async_ask(question, Priority.PERSON)
         except ResultError:
             raise
         except RionError:
-            connection = coordinator.meter.connection
             pause = max(connection.reconnect_in, PACE)
-            if loop.time() + pause > deadline:
+            if connection.is_closed or loop.time() + pause > deadline:
                 raise
             await asyncio.sleep(pause)
 
@@ -272,15 +308,24 @@ def refused(coordinator: Nl43Coordinator, key: str, **words: Any) -> ServiceVali
     return translated(ServiceValidationError, key, coordinator.config_entry, **words)
 
 
+def _translated(coordinator: Nl43Coordinator, key: str, err: RionError) -> HomeAssistantError:
+    """Return the error of a command that went wrong on the way or at the meter."""
+    return translated(HomeAssistantError, key, coordinator.config_entry, error=str(err))
+
+
 def _explanation(coordinator: Nl43Coordinator, err: RionError) -> str:
     """Return the key of the text that says why a meter did not do what it was told."""
     if isinstance(err, StateError):
         if coordinator.data.get(SLEEP_MODE) is OnOff.ON:
             return "sleep_mode"
-        return "refused_measuring" if coordinator.data.measuring else "refused_state"
+        in_the_way = err.command.partition(",")[0] not in _WHILE_MEASURING
+        measuring = in_the_way and coordinator.data.measuring
+        return "refused_measuring" if measuring else "refused_state"
     kinds: dict[type[RionError] | tuple[type[RionError], ...], str] = {
         ParameterError: "refused_value",
         _LACKING: "not_installed",
-        _LOST: "unconfirmed",
+        UnconfirmedError: "unconfirmed",
+        # It is the right meter, and it talks, perhaps to somebody else.
+        DesyncError: "silent",
     }
     return next((key for kind, key in kinds.items() if isinstance(err, kind)), translation_key(err))

@@ -61,6 +61,21 @@ class Nl43PromptEntity(Nl43Entity):
             self.async_write_ha_state()
 
 
+class Nl43ControlEntity(Nl43PromptEntity):
+    """An entity that commands the meter."""
+
+    @property
+    def command_name(self) -> str | None:
+        """The command that it needs, None if it needs none."""
+        raise NotImplementedError
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Return whether the meter is there, and has the command."""
+        return super().available and self.command_name not in self.coordinator.data.lacking
+
+
 class _Offered(Protocol):
     """A description that tells whether this meter has what it describes."""
 

@@ -9,7 +9,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .control import async_set
-from .entity import Nl43Entity, async_add_when_offered
+from .entity import Nl43ControlEntity, async_add_when_offered
 from .facts import MeterData
 from .rion.vocabulary import MAX_STORE_NAME, STORE_NAME, Setting
 from .runtime import Nl43ConfigEntry
@@ -51,10 +51,16 @@ async def async_setup_entry(
     async_add_when_offered(entry, NUMBERS, Nl43Number, async_add_entities)
 
 
-class Nl43Number(Nl43Entity, NumberEntity):
+class Nl43Number(Nl43ControlEntity, NumberEntity):
     """A whole number of the meter's settings; it shows what the meter has confirmed."""
 
     entity_description: Nl43NumberDescription
+
+    @property
+    @override
+    def command_name(self) -> str:
+        """The setting's."""
+        return self.entity_description.setting.name
 
     @property
     @override

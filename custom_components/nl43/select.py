@@ -11,7 +11,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .control import async_set
-from .entity import Nl43Entity, async_add_when_offered
+from .entity import Nl43ControlEntity, async_add_when_offered
 from .facts import MeterData
 from .rion.vocabulary import (
     FREQUENCY_WEIGHTING,
@@ -38,16 +38,21 @@ class Nl43SelectDescription(SelectEntityDescription):
     """A setting with a few words, by the options that stand for them."""
 
     words: dict[str, StrEnum]
-    setting_fn: Callable[[MeterData], Setting[Any]]
+    setting_fn: Callable[[MeterData], Setting[Any] | None]
     entity_category: EntityCategory | None = EntityCategory.CONFIG
 
     def exists_fn(self, data: MeterData) -> bool:
         """Offer it once the meter has told its setting."""
-        return data.get(self.setting_fn(data)) is not None
+        return self.confirmed(data) is not None
+
+    def confirmed(self, data: MeterData) -> object:
+        """Return the word that the meter has told, None where that is not known."""
+        setting = self.setting_fn(data)
+        return None if setting is None else data.get(setting)
 
 
 def _select(
-    key: str, words: dict[str, StrEnum], setting_fn: Callable[[MeterData], Setting[Any]]
+    key: str, words: dict[str, StrEnum], setting_fn: Callable[[MeterData], Setting[Any] | None]
 ) -> Nl43SelectDescription:
     """Describe a select."""
     return Nl43SelectDescription(
@@ -65,10 +70,12 @@ def _texts(words: type[StrEnum]) -> dict[str, StrEnum]:
     return {word.value.lower().replace(" ", "_"): word for word in words}
 
 
-def _measurement_time(data: MeterData) -> Setting[Preset]:
-    """Return the setting that holds in the present store mode."""
-    manual = data.get(STORE_MODE) is StoreMode.MANUAL
-    return MEASUREMENT_TIME_MANUAL if manual else MEASUREMENT_TIME_AUTO
+def _measurement_time(data: MeterData) -> Setting[Preset] | None:
+    """Return the setting that holds in the present store mode, None if that is not known."""
+    mode = data.get(STORE_MODE)
+    if mode is None:
+        return None
+    return MEASUREMENT_TIME_MANUAL if mode is StoreMode.MANUAL else MEASUREMENT_TIME_AUTO
 
 
 SELECTS: Final = (
@@ -94,22 +101,38 @@ async def async_setup_entry(
     async_add_when_offered(entry, SELECTS, Nl43Select, async_add_entities)
 
 
-class Nl43Select(Nl43Entity, SelectEntity):
+class Nl43Select(Nl43ControlEntity, SelectEntity):
     """A setting of the meter; it shows what the meter has confirmed."""
 
     entity_description: Nl43SelectDescription
 
     @property
+    def setting(self) -> Setting[Any] | None:
+        """The setting that holds now, None if that is not known."""
+        return self.entity_description.setting_fn(self.coordinator.data)
+
+    @property
+    @override
+    def command_name(self) -> str | None:
+        """The setting's."""
+        return None if self.setting is None else self.setting.name
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Return whether the meter is there, and it is known what to set."""
+        return self.setting is not None and super().available
+
+    @property
     @override
     def current_option(self) -> str | None:
         """Return the option of the confirmed word."""
-        description, data = self.entity_description, self.coordinator.data
-        confirmed = data.get(description.setting_fn(data))
-        return next((key for key, word in description.words.items() if word is confirmed), None)
+        confirmed = self.entity_description.confirmed(self.coordinator.data)
+        words = self.entity_description.words
+        return next((key for key, word in words.items() if word is confirmed), None)
 
     @override
     async def async_select_option(self, option: str) -> None:
         """Set the meter."""
-        description = self.entity_description
-        setting = description.setting_fn(self.coordinator.data)
-        await async_set(self.coordinator, setting, description.words[option])
+        if (setting := self.setting) is not None:
+            await async_set(self.coordinator, setting, self.entity_description.words[option])

@@ -9,12 +9,12 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import MeasurementState
+from .const import ConnectionState, MeasurementState
 from .control import async_measure, async_pause, async_set
 from .coordinator import Nl43Coordinator
-from .entity import Nl43PromptEntity, async_add_when_offered
+from .entity import Nl43ControlEntity, Nl43PromptEntity, async_add_when_offered
 from .facts import MeterData
-from .rion.vocabulary import FTP, PAUSE, SLEEP_MODE, OnOff, Setting
+from .rion.vocabulary import FTP, MEASURE, PAUSE, SLEEP_MODE, OnOff, Setting
 from .runtime import Nl43ConfigEntry
 
 PARALLEL_UPDATES: Final = 1
@@ -22,11 +22,13 @@ PARALLEL_UPDATES: Final = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Nl43SwitchDescription(SwitchEntityDescription):
-    """What a switch shows and does, and whether this meter has it."""
+    """What a switch shows and does, by which command, and whether this meter has it."""
 
     value_fn: Callable[[MeterData], bool | None]
     switch_fn: Callable[[Nl43Coordinator, bool], Awaitable[None]]
     exists_fn: Callable[[MeterData], bool]
+    command: str
+    while_asleep: bool = False
 
 
 def _is_paused(data: MeterData) -> bool | None:
@@ -35,7 +37,9 @@ def _is_paused(data: MeterData) -> bool | None:
     return None if state is None else state is MeasurementState.PAUSED
 
 
-def _on_off(key: str, setting: Setting[OnOff]) -> Nl43SwitchDescription:
+def _on_off(
+    key: str, setting: Setting[OnOff], *, while_asleep: bool = False
+) -> Nl43SwitchDescription:
     """Describe the switch of a setting that is on or off."""
 
     def value(data: MeterData) -> bool | None:
@@ -52,6 +56,8 @@ def _on_off(key: str, setting: Setting[OnOff]) -> Nl43SwitchDescription:
         value_fn=value,
         switch_fn=switch,
         exists_fn=lambda data: data.get(setting) is not None,
+        command=setting.name,
+        while_asleep=while_asleep,
     )
 
 
@@ -62,6 +68,7 @@ SWITCHES: Final = (
         value_fn=lambda data: data.measuring,
         switch_fn=lambda coordinator, on: async_measure(coordinator, on=on),
         exists_fn=lambda data: data.measuring is not None,
+        command=MEASURE.name,
     ),
     Nl43SwitchDescription(
         key="pause",
@@ -69,8 +76,10 @@ SWITCHES: Final = (
         value_fn=_is_paused,
         switch_fn=lambda coordinator, on: async_pause(coordinator, on=on),
         exists_fn=lambda data: data.measuring is not None and PAUSE.name not in data.lacking,
+        command=PAUSE.name,
     ),
-    _on_off("sleep_mode", SLEEP_MODE),
+    # What has put the meter to sleep must be able to wake it, where the network lets it.
+    _on_off("sleep_mode", SLEEP_MODE, while_asleep=True),
     _on_off("ftp_server", FTP),
 )
 POLLING: Final = SwitchEntityDescription(
@@ -88,10 +97,23 @@ async def async_setup_entry(
     async_add_when_offered(entry, SWITCHES, Nl43Switch, async_add_entities)
 
 
-class Nl43Switch(Nl43PromptEntity, SwitchEntity):
+class Nl43Switch(Nl43ControlEntity, SwitchEntity):
     """A switch of the meter; it shows what the meter has confirmed."""
 
     entity_description: Nl43SwitchDescription
+
+    @property
+    @override
+    def command_name(self) -> str:
+        """What it sends."""
+        return self.entity_description.command
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Return whether there is a meter to command, be it asleep."""
+        asleep = self.coordinator.connection is ConnectionState.ASLEEP
+        return super().available or (asleep and self.entity_description.while_asleep)
 
     @property
     @override

@@ -10,7 +10,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 import custom_components  # noqa: F401 - so that Home Assistant finds it
-from custom_components.nl43 import coordinator
+from custom_components.nl43 import control, coordinator
 from custom_components.nl43.const import CONF_FTP_PASSWORD, CONF_FTP_PORT, CONF_FTP_USERNAME, DOMAIN
 from custom_components.nl43.rion import connection
 from nl43_sim import SimulatedMeter, SimulatorConfig
@@ -53,6 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
             ),
         ),
         (coordinator, ("SLOT", "SLOT_INTERVAL", "WATCHED_BACKOFF")),
+        (control, ("PACE", "CONFIRM_LIMIT")),
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name) * QUICK)

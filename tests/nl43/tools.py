@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+import json
+from pathlib import Path
+from typing import Any, Final
 
 from homeassistant.core import CALLBACK_TYPE, Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.event import async_track_state_change_event
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket
 
+import custom_components.nl43
+from custom_components.nl43.const import DOMAIN
 from custom_components.nl43.coordinator import Nl43Coordinator
 from custom_components.nl43.facts import MeterData
 from custom_components.nl43.watch import async_watch
@@ -19,10 +24,16 @@ from .conftest import QUICK
 
 DEVICE = "nl_43_01234567"
 LP = f"sensor.{DEVICE}_lp"
-MEASUREMENT = f"sensor.{DEVICE}_measurement"
+MEASUREMENT = f"sensor.{DEVICE}_measurement_state"
 CONNECTION = f"sensor.{DEVICE}_connection"
 OVERLOAD = f"binary_sensor.{DEVICE}_overload"
 CONNECTIVITY = f"binary_sensor.{DEVICE}_connectivity"
+
+
+FOLDER: Final = Path(custom_components.nl43.__file__).parent
+TEXTS: Final[dict[str, Any]] = json.loads(
+    (FOLDER / "translations/en.json").read_text(encoding="utf-8")
+)
 
 
 def state(hass: HomeAssistant, entity_id: str) -> str:
@@ -97,3 +108,18 @@ async def next_frame(browser: MockHAClientWebSocket) -> dict[str, Any]:
     assert message["type"] == "event"
     frame: dict[str, Any] = message["event"]
     return frame
+
+
+async def call(hass: HomeAssistant, entity_id: str, service: str, **data: Any) -> None:
+    """Call a service of an entity's platform, as a person does."""
+    await hass.services.async_call(
+        entity_id.partition(".")[0], service, {"entity_id": entity_id, **data}, blocking=True
+    )
+
+
+def text_of(error: HomeAssistantError) -> str:
+    """Return what a person is told; an error without a whole text fails."""
+    assert error.translation_domain == DOMAIN
+    assert error.translation_key is not None
+    text: str = TEXTS["exceptions"][error.translation_key]["message"]
+    return text.format(**error.translation_placeholders or {})
