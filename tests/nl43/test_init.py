@@ -4,10 +4,10 @@ import asyncio
 from datetime import timedelta
 import logging
 
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.const import CONF_PORT, EVENT_HOMEASSISTANT_STOP, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
@@ -116,3 +116,47 @@ async def test_entry_of_a_newer_version(hass: HomeAssistant, entry: MockConfigEn
     hass.config_entries.async_update_entry(entry, version=2)
     await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.MIGRATION_ERROR
+
+
+async def test_entry_of_an_older_version(
+    hass: HomeAssistant, entry: MockConfigEntry, sim: SimulatedMeter
+) -> None:
+    """The sensors that have become selects go, and nothing else of any meter does."""
+    registry = er.async_get(hass)
+    other = MockConfigEntry(
+        domain=DOMAIN, unique_id="76543210", disabled_by=ConfigEntryDisabler.USER
+    )
+    other.add_to_hass(hass)
+
+    def register(platform: str, key: str, owner: MockConfigEntry = entry) -> str:
+        unique_id = f"{owner.unique_id}_{key}"
+        known = registry.async_get_or_create(platform, DOMAIN, unique_id, config_entry=owner)
+        return known.entity_id
+
+    old = [register("sensor", f"{kind}_weighting") for kind in ("frequency", "time")]
+    kept = [
+        register("sensor", "lp"),
+        register("sensor", "battery_level"),
+        register("select", "frequency_weighting"),
+        register("select", "time_weighting"),
+        register("sensor", "frequency_weighting", other),
+        register("sensor", "time_weighting", other),
+    ]
+    before = dict(entry.data), dict(entry.options), entry.title
+    hass.config_entries.async_update_entry(entry, version=1, minor_version=1)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert (entry.version, entry.minor_version) == (1, 2)
+    assert (dict(entry.data), dict(entry.options), entry.title) == before
+    assert not any(registry.async_get(entity_id) for entity_id in old)
+    assert all(registry.async_get(entity_id) for entity_id in kept)
+
+
+async def test_entry_of_this_version(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """What is up to date is not migrated again; a newer minor version is understood."""
+    registry = er.async_get(hass)
+    unique_id = f"{entry.unique_id}_frequency_weighting"
+    registry.async_get_or_create("sensor", DOMAIN, unique_id, config_entry=entry)
+    hass.config_entries.async_update_entry(entry, minor_version=3)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.minor_version == 3
+    assert registry.async_get_entity_id("sensor", DOMAIN, unique_id)
