@@ -38,6 +38,8 @@ homeassistant:
   latitude: 52.52
   longitude: 13.40
   elevation: 34
+  media_dirs:
+    local: {media}
 {auth_providers}
 config:
 diagnostics:
@@ -153,14 +155,25 @@ class RealHass(Program):
         self.url = f"http://{HOST}:{port}"
         self._auto_login = auto_login
 
+    @property
+    def media(self) -> Path:
+        """Return where media are kept; Home Assistant's own choice depends on the machine."""
+        return self.folder / "media"
+
     def write_config(self) -> None:
         """Write what the user would have set up; what Home Assistant keeps stays."""
         storage = self.folder / ".storage"
         storage.mkdir(parents=True, exist_ok=True)
         providers = AUTO_LOGIN if self._auto_login else ""
         (self.folder / "configuration.yaml").write_text(
-            CONFIGURATION.format(auth_providers=providers, time_zone=TIME_ZONE)
+            CONFIGURATION.format(
+                auth_providers=providers,
+                time_zone=TIME_ZONE,
+                # A quoted string of JSON is one of YAML, too.
+                media=json.dumps(str(self.media)),
+            )
         )
+        self.media.mkdir(exist_ok=True)
         for name in ("automations.yaml", "scripts.yaml", "scenes.yaml"):
             (self.folder / name).touch()
         components = self.folder / "custom_components"

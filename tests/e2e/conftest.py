@@ -88,6 +88,15 @@ async def second_meter() -> AsyncIterator[SimulatedMeter]:
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def living(site: Site) -> AsyncIterator[SimulatedMeter]:
+    """Give Home Assistant a meter that does what it is told, and files to fetch."""
+    async with SimulatedMeter(SimulatorConfig(serial="01430003")) as meter:
+        await site.client.add_meter(address_of(meter))
+        yield meter
+        assert_gentle(meter)
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """Start the browser."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)

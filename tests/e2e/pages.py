@@ -4,6 +4,7 @@ from typing import Final
 
 from playwright.async_api import Page, expect
 
+from script.hass_client import HassClient
 from script.real_hass import ROOT
 
 SCREENSHOTS: Final = ROOT / "build/screenshots"
@@ -19,3 +20,10 @@ async def take_screenshot(page: Page, name: str) -> None:
     """Keep what is seen, for a look and for the README."""
     await page.wait_for_load_state("networkidle")
     await page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
+
+
+async def device_path(client: HassClient, serial: str) -> str:
+    """Return where the page of a meter is."""
+    devices = await client.command("config/device_registry/list")
+    (device,) = (device for device in devices if device["serial_number"] == serial)
+    return f"/config/devices/device/{device['id']}"

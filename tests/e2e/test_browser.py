@@ -13,7 +13,7 @@ from nl43_sim import SimulatedMeter
 from script.real_hass import HOST, free_port
 
 from .conftest import ACCOUNT, Site
-from .pages import open_page, take_screenshot
+from .pages import device_path, open_page, take_screenshot
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -58,13 +58,6 @@ async def give_address(page: Page, host: str, port: int) -> None:
     await page.get_by_role("button", name="Submit").click()
 
 
-async def device_path(site: Site, serial: str) -> str:
-    """Return where the page of a meter is."""
-    devices = await site.client.command("config/device_registry/list")
-    (device,) = (device for device in devices if device["serial_number"] == serial)
-    return f"/config/devices/device/{device['id']}"
-
-
 async def test_log_in(site: Site, page: Page) -> None:
     """The real form lets the user in."""
     await page.goto("/")
@@ -86,7 +79,7 @@ async def test_add_by_hand(site: Site, user_page: Page, second_meter: SimulatedM
     await expect(page.get_by_text("Name and assign")).to_be_visible()
     await take_screenshot(page, "added")
     await page.get_by_role("button", name="Skip and finish").click()
-    await open_page(page, await device_path(site, serial))
+    await open_page(page, await device_path(site.client, serial))
     await expect(page.get_by_text(serial).first).to_be_visible()
     await expect(page.get_by_text(LEVEL).first).to_be_visible()
 
@@ -103,7 +96,7 @@ async def test_wrong_address(site: Site, user_page: Page) -> None:
 async def test_device_page(site: Site, user_page: Page) -> None:
     """The page shows what the meter is, the levels it sent, and which percentile is which."""
     serial = site.meter.config.serial
-    await open_page(user_page, await device_path(site, serial))
+    await open_page(user_page, await device_path(site.client, serial))
     for text in (
         "by Rion",
         "Firmware",
