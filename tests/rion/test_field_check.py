@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 import socket
-import sys
 
 import pytest
 
@@ -11,14 +10,13 @@ from custom_components.nl43.rion.__main__ import FACTS
 from custom_components.nl43.rion.dod import parse_level
 from nl43_sim import SimulatedMeter, SimulatorConfig
 
-FOLDER = Path(__file__).parents[2] / "custom_components" / "nl43"
+PROGRAM = Path(__file__).parents[2] / "script" / "field_check"
 
 
 async def run(*arguments: str) -> tuple[int | None, list[str], str]:
     """Return the exit code, the lines and the complaints of the program."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rion", *arguments),
-        cwd=FOLDER,
+        *(PROGRAM, *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
