@@ -14,6 +14,7 @@ from .live import async_register_commands
 from .measurement import MeasurementStart, async_forget_start
 from .runtime import Nl43ConfigEntry, Nl43Runtime
 from .services import async_register_actions
+from .views import async_register_views
 
 # Sensors up to version 0.1, before they could be set.
 BECAME_SELECTS: Final = ("frequency_weighting", "time_weighting")
@@ -24,6 +25,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     """Register what does not belong to a single meter."""
     async_register_commands(hass)
     async_register_actions(hass)
+    async_register_views(hass)
     return True
 
 

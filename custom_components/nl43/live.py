@@ -3,14 +3,13 @@
 from dataclasses import asdict
 from typing import Any, Final
 
-from homeassistant.auth.permissions.const import POLICY_READ
 from homeassistant.components import websocket_api
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import Unauthorized
-from homeassistant.helpers import entity_registry as er
 import voluptuous as vol
 
+from .access import may_read
 from .const import DOMAIN
 from .facts import MeterData
 from .rion import CHANNELS
@@ -36,22 +35,6 @@ def frame_message(data: MeterData) -> dict[str, Any]:
     }
 
 
-def _may_read(
-    hass: HomeAssistant,
-    connection: websocket_api.ActiveConnection,
-    entry: Nl43ConfigEntry,
-) -> bool:
-    """Tell whether the user may read every entity of the meter."""
-    permissions = connection.user.permissions
-    if permissions.access_all_entities(POLICY_READ):
-        return True
-    entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
-    # Of a meter without entities nobody knows yet who may read them.
-    return bool(entities) and all(
-        permissions.check_entity(entity.entity_id, POLICY_READ) for entity in entities
-    )
-
-
 @websocket_api.websocket_command(
     {vol.Required("type"): f"{DOMAIN}/subscribe_frames", vol.Required(ENTRY_ID): str}
 )
@@ -66,7 +49,7 @@ def subscribe_frames(
     if entry is None or entry.domain != DOMAIN:
         connection.send_error(msg["id"], websocket_api.ERR_NOT_FOUND, "There is no such meter.")
         return
-    if not _may_read(hass, connection, entry):
+    if not may_read(hass, connection.user, entry):
         raise Unauthorized
 
     @callback
