@@ -1,5 +1,7 @@
 """What the browser tests do with any page."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from playwright.async_api import Page, expect
@@ -27,3 +29,10 @@ async def device_path(client: HassClient, serial: str) -> str:
     devices = await client.command("config/device_registry/list")
     (device,) = (device for device in devices if device["serial_number"] == serial)
     return f"/config/devices/device/{device['id']}"
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds; TimeoutError if it never does."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - any condition, not only an event
+            await asyncio.sleep(0.1)

@@ -1,15 +1,12 @@
 """What a user does with a meter in the browser: command it, end its cycle, mend it."""
 
-import asyncio
-from collections.abc import Callable
-
 from playwright.async_api import Locator, Page, expect
 import pytest
 
 from nl43_sim import SimulatedMeter
 
 from .conftest import Site
-from .pages import device_path, open_page, take_screenshot
+from .pages import device_path, open_page, take_screenshot, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -17,13 +14,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 def row(page: Page, name: str, kind: str = "toggle") -> Locator:
     """Return the row of an entity on the page of a device."""
     return page.locator(f"hui-{kind}-entity-row").filter(has_text=name)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until the meter is as a test wants it."""
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - any condition, not only an event
-            await asyncio.sleep(0.1)
 
 
 async def perform(page: Page, action: str, serial: str, data: str = "{}") -> None:
