@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import math
 from typing import Any, Final, cast
 
+from homeassistant.util import dt as dt_util
+
 from .const import MeasurementState
 from .rion import CHANNELS, NO_READING, Channel, Reading
 from .rion.vocabulary import (
@@ -99,6 +101,20 @@ class MeterData:
             return None
         shown = cast("datetime", fact.value).replace(tzinfo=UTC)
         return shown + _CLOCK_RESOLUTION / 2 - fact.at
+
+    @property
+    def site_clock_offset(self) -> timedelta | None:
+        """How far the meter's clock is ahead of the site's local time; None before it was asked."""
+        if (ahead_of_utc := self.clock_offset) is None:
+            return None
+        zone = dt_util.as_local(self.facts[CLOCK.name].at).utcoffset() or timedelta()
+        return ahead_of_utc - zone
+
+    @property
+    def sd_free_percentage(self) -> float | None:
+        """How much of the card is free, None before it was asked."""
+        free, total = self.get(SD_FREE), self.get(SD_TOTAL)
+        return None if free is None or not total else 100 * free / total
 
 
 NOTHING_KNOWN: Final = MeterData(reading=NO_READING, at=None, facts={}, lacking=frozenset())

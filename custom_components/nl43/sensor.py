@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
@@ -21,7 +21,6 @@ from homeassistant.const import (
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
-from homeassistant.util import dt as dt_util
 
 from .const import ConnectionState, MeasurementState
 from .coordinator import Nl43Coordinator
@@ -32,12 +31,10 @@ from .measurement import MeasurementStart
 from .rion import CHANNELS, QUANTITIES, Channel
 from .rion.vocabulary import (
     BATTERY_LEVEL,
-    CLOCK,
     FREQUENCY_WEIGHTING,
     PERCENTILE,
     POWER_SOURCE,
     SD_FREE,
-    SD_TOTAL,
     TIME_WEIGHTING,
     BatteryLevel,
     PowerSource,
@@ -121,16 +118,14 @@ def _power_source(data: MeterData) -> str | None:
 
 def _sd_free_percentage(data: MeterData) -> float | None:
     """Return the free part of the card, no finer than anybody needs to know."""
-    free, total = data.get(SD_FREE), data.get(SD_TOTAL)
-    return None if free is None or not total else round(100 * free / total, 1)
+    percentage = data.sd_free_percentage
+    return None if percentage is None else round(percentage, 1)
 
 
 def _clock_offset(data: MeterData) -> int | None:
     """Return how many seconds the meter's clock is ahead of the site's local time."""
-    if (ahead_of_utc := data.clock_offset) is None:
-        return None
-    zone = dt_util.as_local(data.facts[CLOCK.name].at).utcoffset() or timedelta()
-    return round((ahead_of_utc - zone).total_seconds())
+    offset = data.site_clock_offset
+    return None if offset is None else round(offset.total_seconds())
 
 
 FACTS: Final = (
