@@ -5,7 +5,6 @@ import contextlib
 from datetime import datetime, timedelta
 from typing import Final, override
 
-from homeassistant.components import persistent_notification
 from homeassistant.components.media_player import BrowseError, MediaClass
 from homeassistant.components.media_source import (
     BrowseMediaSource,
@@ -15,7 +14,7 @@ from homeassistant.components.media_source import (
     Unresolvable,
 )
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
@@ -26,8 +25,10 @@ from .files import CardFile, Nl43Files
 from .media import SVG, MediaId, View, address, async_words, is_text, type_of
 from .rion.listing import Entry, Listing
 from .runtime import Nl43ConfigEntry
+from .saving import async_begin_to_save
 
 _NOON: Final = timedelta(hours=12)
+_HALF_A_MINUTE: Final = timedelta(seconds=30)
 _UNITS: Final = ("B", "kB", "MB", "GB")
 _CLASSES: Final = {"audio": MediaClass.MUSIC, "image": MediaClass.IMAGE}
 
@@ -48,7 +49,6 @@ class Nl43MediaSource(MediaSource):
         super().__init__(DOMAIN)
         self.hass = hass
         self.name = name
-        self._being_saved: set[tuple[str, str]] = set()
 
     @override
     async def async_browse_media(self, item: MediaSourceItem) -> BrowseMediaSource:
@@ -70,7 +70,7 @@ class Nl43MediaSource(MediaSource):
             entry = _usable_entry(self.hass, wanted.entry_id)
             found = await entry.runtime_data.files.async_find(wanted.path)
             if wanted.view is View.SAVING:
-                self._begin_to_save(entry, wanted.path)
+                async_begin_to_save(self.hass, entry, wanted.path)
                 return PlayMedia(address(View.SAVING, entry.entry_id, wanted.path), SVG)
             mime_type = None if found.is_folder else type_of(found.name)
             if mime_type is None:
@@ -124,30 +124,6 @@ class Nl43MediaSource(MediaSource):
         if children:
             children.insert(0, _save(MediaId(entry.entry_id, path, View.SAVING), words["save"]))
         return _folder(MediaId(entry.entry_id, path), path.rpartition("/")[2], children, unusable)
-
-    # Saving
-
-    @callback
-    def _begin_to_save(self, entry: Nl43ConfigEntry, path: str) -> None:
-        """Copy a folder into the media folder, if that is not under way."""
-        if (entry.entry_id, path) not in self._being_saved:
-            self._being_saved.add((entry.entry_id, path))
-            entry.async_create_background_task(
-                self.hass, self._save(entry, path), f"{DOMAIN} save {path}"
-            )
-
-    async def _save(self, entry: Nl43ConfigEntry, path: str) -> None:
-        """Copy a folder; who asked for it has long been told that it is under way."""
-        notification_id = f"{DOMAIN}_{entry.entry_id}_{path}"
-        try:
-            await entry.runtime_data.files.async_download(path)
-        except HomeAssistantError as err:
-            told = translated(HomeAssistantError, "not_saved", entry, path=path, error=str(err))
-            persistent_notification.async_create(self.hass, str(told), entry.title, notification_id)
-        else:
-            persistent_notification.async_dismiss(self.hass, notification_id)
-        finally:
-            self._being_saved.discard((entry.entry_id, path))
 
 
 # What is shown
@@ -225,8 +201,10 @@ def _moment(files: Nl43Files, entry: Entry) -> str | None:
     """Return when something was written, in Home Assistant's time zone, as exactly as is known."""
     if entry.modified is None:
         return None
+    # Listed times are cut off to the minute, and what their clock is off by is not whole minutes.
     # Of a day alone the middle is the least wrong.
-    moment = files.to_utc(entry.modified if entry.to_the_minute else entry.modified + _NOON)
+    middle = _HALF_A_MINUTE if entry.to_the_minute else _NOON
+    moment = files.to_utc(entry.modified + middle)
     if moment is None:
         return None
     form = "%Y-%m-%d %H:%M" if entry.to_the_minute else "%Y-%m-%d"

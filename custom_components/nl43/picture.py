@@ -493,12 +493,14 @@ def _path(points: Iterable[tuple[float, float]]) -> str:
 
 def _draw_legend(sheet: _Sheet, labels: Sequence[str]) -> None:
     """Draw which line is which."""
+    length = sum(50 + 7.5 * len(label) for label in labels)
+    scale = min(1.0, (_RIGHT - _LEFT) / length)
     x = _LEFT
     for label, (colour, width, dash) in zip(labels, _STROKES, strict=False):
         style = {"stroke": colour, "stroke_width": width, "stroke_dasharray": dash or "none"}
-        sheet.line(x, 87.5, x + 26, 87.5, **style)
-        sheet.text(x + 32, 92, label)
-        x += 50 + 7.5 * len(label)
+        sheet.line(x, 87.5, x + 26 * scale, 87.5, **style)
+        sheet.text(x + 32 * scale, 92, label, size=13 * scale)
+        x += (50 + 7.5 * len(label)) * scale
 
 
 def _draw_remarks(sheet: _Sheet, columns: Sequence[str], envelope: _Envelope, words: Words) -> None:

@@ -19,15 +19,19 @@ from .errors import translated
 from .media import SVG, View, async_words, decode, is_text, type_of
 from .picture import draw_file, draw_note
 from .runtime import Nl43ConfigEntry
+from .saving import async_saved
 
 # How many files are known as served lately.
 MAX_KNOWN: Final = 64
+# Seconds that who asks to save a folder may wait to see what came of it.
+PATIENCE: Final = 3.0
 _STATUSES: Final = {
     "no_such_meter": HTTPStatus.NOT_FOUND,
     "no_such_file": HTTPStatus.NOT_FOUND,
     "bad_path": HTTPStatus.NOT_FOUND,
     "ftp_not_found": HTTPStatus.NOT_FOUND,
     "not_playable": HTTPStatus.NOT_FOUND,
+    "not_being_saved": HTTPStatus.NOT_FOUND,
     "not_allowed": HTTPStatus.FORBIDDEN,
     "not_loaded": HTTPStatus.SERVICE_UNAVAILABLE,
     "no_ftp_login": HTTPStatus.SERVICE_UNAVAILABLE,
@@ -156,7 +160,7 @@ class PictureView(_CardView):
 
 
 class SavingView(PictureView):
-    """A picture that says where a folder is being saved."""
+    """A picture of how far the saving of a folder has come."""
 
     view = View.SAVING
 
@@ -165,9 +169,18 @@ class SavingView(PictureView):
         self, request: web.Request, entry: Nl43ConfigEntry, path: str
     ) -> web.StreamResponse:
         """Return the picture; saving began when this address was asked for."""
+        saved = await async_saved(self.hass, entry, path, PATIENCE)
+        if saved.error:
+            return self.refuse(saved.error, HTTPStatus.BAD_GATEWAY)
         words = await async_words(self.hass)
+        lines = [words["saving"]]
+        if (download := saved.download) is not None:
+            new, kept = len(download.saved), len(download.skipped)
+            lines = [words["saved"].format(new=new, kept=kept)]
+            if download.unusable:
+                lines.append(words["left_out"].format(count=download.unusable))
         folder = f"{DOMAIN}/{entry.unique_id}{path}"
-        lines = [words["saving"], words["saving_to"].format(folder=folder), words["saving_how"]]
+        lines.append(words["saving_to"].format(folder=folder))
         return _picture(draw_note(lines, f"{entry.title} {path}"))
 
 

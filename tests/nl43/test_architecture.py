@@ -18,13 +18,13 @@ RION: Final = f"{INTEGRATION}.rion"
 FLOORS: Final = (
     ("rion",),
     ("const",),
-    ("address", "errors", "facts", "media", "picture"),
+    ("address", "errors", "facts", "login", "media", "picture"),
     ("watch",),
     ("coordinator",),
     ("control", "files"),
     ("measurement", "cycle"),
     ("runtime",),
-    ("access", "entity"),
+    ("access", "entity", "saving"),
 )
 TOP: Final = len(FLOORS)
 
