@@ -19,8 +19,6 @@ from homeassistant.helpers.selector import (
     NumberSelectorConfig,
     NumberSelectorMode,
     TextSelector,
-    TextSelectorConfig,
-    TextSelectorType,
 )
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 import voluptuous as vol
@@ -40,14 +38,10 @@ from .const import (
     MIN_INTERVAL,
 )
 from .errors import translation_key
-from .rion import PORT, RionError, WrongMeterError, ftp
+from .login import FACTORY_FTP, FTP_KEYS, FTP_SCHEMA, PORT_SELECTOR, async_check_login
+from .rion import PORT, FtpError, RionError, WrongMeterError, ftp
 from .runtime import Nl43ConfigEntry
 
-# A selector gives a float.
-_PORT_SELECTOR: Final = vol.All(
-    NumberSelector(NumberSelectorConfig(min=1, max=65535, mode=NumberSelectorMode.BOX, step=1)),
-    vol.Coerce(int),
-)
 _INTERVAL_SELECTOR: Final = vol.All(
     NumberSelector(
         NumberSelectorConfig(
@@ -62,16 +56,7 @@ _INTERVAL_SELECTOR: Final = vol.All(
 ADDRESS_SCHEMA: Final = vol.Schema(
     {
         vol.Required(CONF_HOST): TextSelector(),
-        vol.Required(CONF_PORT, default=PORT): _PORT_SELECTOR,
-    }
-)
-FTP_SCHEMA: Final = vol.Schema(
-    {
-        vol.Optional(CONF_FTP_PORT): _PORT_SELECTOR,
-        vol.Optional(CONF_FTP_USERNAME): TextSelector(),
-        vol.Optional(CONF_FTP_PASSWORD): TextSelector(
-            TextSelectorConfig(type=TextSelectorType.PASSWORD)
-        ),
+        vol.Required(CONF_PORT, default=PORT): PORT_SELECTOR,
     }
 )
 OPTIONS_SCHEMA: Final = vol.Schema(
@@ -80,13 +65,6 @@ OPTIONS_SCHEMA: Final = vol.Schema(
         vol.Required(CONF_LIVE_INTERVAL, default=DEFAULT_LIVE_INTERVAL): _INTERVAL_SELECTOR,
     }
 )
-# What the meter leaves the factory with: offered, never taken without a look.
-FACTORY_FTP: Final = {
-    CONF_FTP_PORT: ftp.PORT,
-    CONF_FTP_USERNAME: "USER",
-    CONF_FTP_PASSWORD: "0000",
-}
-FTP_KEYS: Final = tuple(FACTORY_FTP)
 
 
 class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -256,10 +234,8 @@ class Nl43ConfigFlow(ConfigFlow, domain=DOMAIN):
                 CONF_FTP_PASSWORD: user_input.get(CONF_FTP_PASSWORD, ""),
             }
             try:
-                await self.hass.async_add_executor_job(
-                    ftp.check, self._data[CONF_HOST], *login.values()
-                )
-            except RionError as err:
+                await async_check_login(self.hass, self._data | login)
+            except FtpError as err:
                 errors["base"] = translation_key(err)
             else:
                 return await self._async_finish(login)
