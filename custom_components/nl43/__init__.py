@@ -12,6 +12,7 @@ from .coordinator import Nl43Coordinator
 from .files import Nl43Files
 from .live import async_register_commands
 from .measurement import MeasurementStart, async_forget_start
+from .repairs import async_forget_issues, async_watch_issues
 from .runtime import Nl43ConfigEntry, Nl43Runtime
 from .services import async_register_actions
 from .views import async_register_views
@@ -38,6 +39,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool
     start = MeasurementStart(coordinator, files)
     await start.async_load()
     entry.runtime_data = Nl43Runtime(coordinator, files, start)
+    async_watch_issues(hass, entry)
 
     async def stop(_event: Event) -> None:
         await coordinator.async_shutdown()
@@ -58,6 +60,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> boo
 
 async def async_remove_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> None:
     """Forget what was kept of a meter."""
+    async_forget_issues(hass, entry.entry_id)
     await async_forget_start(hass, entry.entry_id)
 
 

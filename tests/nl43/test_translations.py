@@ -9,6 +9,7 @@ from pathlib import Path
 import re
 from string import Formatter
 from typing import Any, Final, cast
+from unittest.mock import Mock
 
 from homeassistant.components.sensor import SensorDeviceClass
 from homeassistant.const import Platform
@@ -17,8 +18,9 @@ from homeassistant.util.yaml import load_yaml
 import pytest
 
 import custom_components.nl43
-from custom_components.nl43 import config_flow, errors
+from custom_components.nl43 import config_flow, errors, repairs
 from custom_components.nl43.const import DOMAIN, PLATFORMS
+from custom_components.nl43.facts import NOTHING_KNOWN
 from custom_components.nl43.rion import FtpError, WrongMeterError
 
 FOLDER: Final = Path(custom_components.nl43.__file__).parent
@@ -250,6 +252,71 @@ def test_config_aborts() -> None:
 def test_discovery_title() -> None:
     """A discovered meter is offered by its address."""
     assert placeholders(TEXTS["config"]["flow_title"]) == {"name"}
+
+
+# Repairs
+
+
+def test_every_issue_has_texts() -> None:
+    """Each issue has its texts, as Home Assistant has them: a description, or a form that mends."""
+    assert set(TEXTS["issues"]) == {issue.key for issue in repairs.ISSUES}
+    for issue in repairs.ISSUES:
+        assert set(TEXTS["issues"][issue.key]) == {
+            "title",
+            "fix_flow" if issue.flow else "description",
+        }
+
+
+@pytest.mark.parametrize("issue", repairs.ISSUES, ids=lambda issue: issue.key)
+def test_issue_placeholders(issue: repairs.Issue) -> None:
+    """The texts of an issue name the meter, and leave open only what is given."""
+    given = {"meter", *issue.placeholders_fn(Mock(data=NOTHING_KNOWN))}
+    texts = TEXTS["issues"][issue.key]
+    assert placeholders(texts["title"]) == {"meter"}
+    if issue.flow is None:
+        assert placeholders(texts["description"]) == given
+        return
+    flow = texts["fix_flow"]
+    for step in flow["step"].values():
+        assert step["title"]
+        assert placeholders(step["description"]) == given
+    for text in flow["error"].values():
+        assert {"meter"} <= placeholders(text) <= given | {"error"}
+    assert placeholders(flow["abort"]["not_loaded"]) == {"meter"}
+
+
+@pytest.mark.parametrize(
+    "issue", [issue for issue in repairs.ISSUES if issue.flow], ids=lambda issue: issue.key
+)
+def test_fix_flow_has_texts(issue: repairs.Issue) -> None:
+    """Each form, field, error and end of a flow that mends has its text, and nothing else has."""
+    assert issue.flow
+    flow = issue.flow(issue, Mock())
+    assert isinstance(flow, repairs.FixFlow)
+    texts = TEXTS["issues"][issue.key]["fix_flow"]
+    (step,) = texts["step"].values()
+    assert set(texts["step"]) == {flow.step_id}
+    fields = {str(key) for key in flow.schema.schema}
+    assert set(step.get("data", {})) == set(step.get("data_description", {})) == fields
+    assert set(texts["error"]) == (
+        {"ftp_unreachable", "ftp_login", "ftp_failed"}
+        if isinstance(flow, repairs.LoginFlow)
+        else {*repairs.COMMAND_ERRORS.values()}
+    )
+    aborts = {constant(words["reason"]) for _, words in calls("repairs.py") if "reason" in words}
+    assert set(texts["abort"]) == aborts
+
+
+def test_every_failed_command_is_explained() -> None:
+    """Each error that a command of a fix flow can end in has its text in the form."""
+    found = {key for kind, key in errors._KEYS.items() if not issubclass(kind, FtpError)}
+    (explain,) = (
+        node
+        for node in ast.walk(SOURCES["control.py"])
+        if isinstance(node, ast.FunctionDef) and node.name == "_explanation"
+    )
+    found |= {text for node in ast.walk(explain) if (text := constant(node)) in TEXTS["exceptions"]}
+    assert found | {"standby", "not_done", "not_taken"} == set(repairs.COMMAND_ERRORS)
 
 
 # Exceptions
