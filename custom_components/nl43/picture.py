@@ -27,7 +27,7 @@ MAX_QUANTITIES: Final = 12
 MAX_LINES: Final = 200
 MAX_COLUMNS: Final = 110
 # Bytes that more than fill the lines.
-_HEAD: Final = 4 * MAX_LINES * MAX_COLUMNS
+_HEAD: Final = 16 * MAX_LINES * MAX_COLUMNS
 # How many different pauses between rows are counted.
 _MAX_PAUSES: Final = 64
 
@@ -510,7 +510,8 @@ def _draw_remarks(sheet: _Sheet, columns: Sequence[str], envelope: _Envelope, wo
         remarks.append(words["bands"])
     if omitted := [column for column in columns if column not in envelope.columns]:
         remarks.append(words["not_drawn"].format(names=_clipped(", ".join(omitted), 48)))
-    sheet.text(_MARGIN, _HEIGHT - 20, " · ".join(remarks), colour=_FAINT)
+    if remarks:
+        sheet.text(_MARGIN, _HEIGHT - 20, " · ".join(remarks), colour=_FAINT)
     if envelope.error:
         told = words["read_up_to"].format(error=envelope.error)
         sheet.text(_MARGIN, _HEIGHT - 2, _clipped(told, 110), colour=_TROUBLE, size=12)
