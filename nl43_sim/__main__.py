@@ -91,6 +91,9 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         help="a fault to begin with; see below",
     )
     parser.add_argument(
+        "--ftp-rate", type=float, metavar="BYTES", help="bytes a second of a file by FTP (no limit)"
+    )
+    parser.add_argument(
         "--meters", type=int, default=1, metavar="N", help="N meters on consecutive ports"
     )
     return parser.parse_args(words)
@@ -115,6 +118,7 @@ def _configs(arguments: argparse.Namespace) -> list[SimulatorConfig]:
             sub_channels=arguments.sub_channels,
             missing=arguments.missing,
             replay=replay,
+            ftp_rate=arguments.ftp_rate,
         )
         for number in range(arguments.meters)
     ]

@@ -85,5 +85,7 @@ class SimulatorConfig:
     ftp_password: str = "0000"
     ftp_delay: float = 0.2
     """Seconds from `FTP,On` to the service listening."""
+    ftp_rate: float | None = None
+    """Bytes a second that a file comes at, as over a modem; None does not hold it back."""
     ftp_data_timeout: float = 60.0
     """Seconds after which a data connection that never came is given up."""

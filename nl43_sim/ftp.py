@@ -13,6 +13,8 @@ from .machine import Machine
 
 _LINE_LIMIT: Final = 1024
 _CHUNK: Final = 65_536
+# Seconds between two parts of a file that is held back.
+_TICK: Final = 0.1
 _PORT_FIELDS: Final = 6
 _EPRT_FIELDS: Final = 5
 _HIGHEST_PORT: Final = 65_535
@@ -276,6 +278,8 @@ class _Session:
             return
         await self._reply("150 Opening data connection")
         writer: asyncio.StreamWriter | None = None
+        rate = self._machine.config.ftp_rate
+        largest = max(int(rate * _TICK), 1) if rate else _CHUNK
         try:
             if Fault.FTP_DATA_BLOCKED in self._machine.faults:
                 await asyncio.sleep(self._machine.config.ftp_data_timeout)
@@ -284,10 +288,12 @@ class _Session:
             _, writer = await asyncio.open_connection(*client)
             while start < size:
                 await self._service.reachable.wait()
-                chunk = read(start, min(_CHUNK, size - start))
+                chunk = read(start, min(largest, size - start))
                 writer.write(chunk)
                 await writer.drain()
                 start += len(chunk)
+                if rate:
+                    await asyncio.sleep(len(chunk) / rate)
             writer.close()
             await writer.wait_closed()
         except OSError:

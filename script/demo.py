@@ -82,6 +82,8 @@ def demo_meters(first_port: int) -> tuple[DemoMeter, ...]:
         serial="01430002",
         port=first_port + 1,
         ftp_port=first_port + 1 + FTP_PORTS_AFTER,
+        # As over a cellular modem: a transfer takes long enough to be seen.
+        options=("--ftp-rate", "50000"),
     )
     return recorded, living
 

@@ -268,3 +268,18 @@ async def test_the_card_of_another_model() -> None:
     async with SimulatedMeter(SimulatorConfig(model="NL-53")) as sim:
         names = await with_ftp(sim, lambda ftp: ftp.nlst("/"))
     assert names == ["NL-53", "DCIM"]
+
+
+async def test_a_file_can_be_held_back() -> None:
+    """Over a modem a file comes in small parts, and whole."""
+    config = SimulatorConfig(pace_limit=0.0, latency=0.0, ftp_rate=200_000.0)
+    async with SimulatedMeter(config) as sim:
+        sim.state.card.add_file("/a.bin", Pattern(50_000), sim.state.clock.now())
+        parts: list[int] = []
+
+        def fetch(ftp: ftplib.FTP) -> None:
+            ftp.retrbinary("RETR /a.bin", lambda data: parts.append(len(data)), blocksize=65_536)
+
+        await with_ftp(sim, fetch)
+    assert sum(parts) == 50_000
+    assert max(parts) <= 20_000
