@@ -77,11 +77,13 @@ async def open_browser(
     hass_ws_client: WebSocketGenerator,
     media_folder: Path,
 ) -> MediaBrowser:
-    """Return the media browser, once the meter's clock is known."""
+    """Return the media browser, once the clock is known and nobody else uses FTP."""
     hass.config.media_dirs = {"local": str(media_folder)}
     assert await async_setup_component(hass, "media_source", {})
-    coordinator = entry.runtime_data.coordinator
-    await until(lambda: coordinator.data.clock_offset is not None)
+    meter = entry.runtime_data
+    await until(lambda: meter.coordinator.data.clock_offset is not None)
+    await until(lambda: meter.start._card_told)
+    meter.files.async_forget()
     return MediaBrowser(await hass_ws_client(hass), entry)
 
 
