@@ -5,19 +5,17 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 import fcntl
 from pathlib import Path
 import shutil
 import signal
 import sys
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from aiohttp import ClientError
 
 from script.hass_client import Account, HassClient, HassError, MeterAddress
-from script.real_hass import HOST, ROOT, TIME_ZONE, Program, RealHass, port_is_taken, running
+from script.real_hass import HOST, ROOT, Program, RealHass, port_is_taken, running, site_utc_offset
 
 FTP_PORTS_AFTER: Final = 2
 DASHBOARD: Final = "sound-levels"
@@ -165,10 +163,7 @@ def simulator(meter: DemoMeter, folder: Path) -> Program:
     """Return the program that is a meter."""
     words = ["-m", "nl43_sim", "--host", HOST, "--serial", meter.serial, "--measuring"]
     words += ["--port", str(meter.port), "--ftp-port", str(meter.ftp_port), *meter.options]
-    # The meters hang on the site's wall, whatever this machine's time zone is.
-    offset = datetime.now(ZoneInfo(TIME_ZONE)).utcoffset()
-    assert offset is not None
-    words += ["--utc-offset", str(offset.total_seconds())]
+    words += ["--utc-offset", str(site_utc_offset())]
     return Program(f"the meter {meter.serial}", words, folder / f"meter-{meter.serial}.log")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 import json
 import logging
 from pathlib import Path
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from homeassistant.components.http import config as http_config
 from homeassistant.components.onboarding import (
@@ -83,6 +85,13 @@ def port_is_taken(port: int) -> bool:
     except OSError:
         return True
     return False
+
+
+def site_utc_offset() -> float:
+    """Return the seconds that the site's clocks are ahead of UTC, wherever this machine is."""
+    offset = datetime.now(ZoneInfo(TIME_ZONE)).utcoffset()
+    assert offset is not None
+    return offset.total_seconds()
 
 
 class Program:

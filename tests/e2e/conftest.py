@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 import json
 import shutil
-from typing import Final
+from typing import Any, Final
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 import pytest
@@ -13,7 +13,7 @@ import pytest_socket
 
 from nl43_sim import SimulatedMeter, SimulatorConfig
 from script.hass_client import Account, HassClient, MeterAddress
-from script.real_hass import ROOT, RealHass, free_port, running
+from script.real_hass import ROOT, RealHass, free_port, running, site_utc_offset
 
 ACCOUNT: Final = Account(name="Ada", username="ada", password="sound level")
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -52,6 +52,11 @@ def loopback_sockets(socket_enabled: None) -> None:
     """Allow sockets, which the plug-in confines to the loopback interface."""
 
 
+def on_site(serial: str, **make_up: Any) -> SimulatorConfig:
+    """Return a meter that hangs on the site's wall, with its clock right."""
+    return SimulatorConfig(serial=serial, utc_offset=site_utc_offset(), **make_up)
+
+
 def address_of(meter: SimulatedMeter) -> MeterAddress:
     """Return what a person types to add a meter."""
     return MeterAddress(host=meter.host, port=meter.port, ftp_port=meter.ftp_port)
@@ -67,7 +72,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """Start Home Assistant and give it a meter that answers with the recorded payloads."""
     pytest_socket.enable_socket()
     replay = RECORDED.read_text("ascii").splitlines()
-    config = SimulatorConfig(serial="01430001", replay=replay)
+    config = on_site("01430001", replay=replay)
     hass = RealHass(tmp_path_factory.mktemp("hass"), free_port(), auto_login=False)
     hass.write_config()
     async with (
@@ -82,7 +87,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
 @pytest_asyncio.fixture(loop_scope="package")
 async def second_meter() -> AsyncIterator[SimulatedMeter]:
     """Switch a meter on that Home Assistant does not have yet."""
-    async with SimulatedMeter(SimulatorConfig(serial="01430002")) as meter:
+    async with SimulatedMeter(on_site("01430002")) as meter:
         yield meter
         assert_gentle(meter)
 
@@ -90,7 +95,7 @@ async def second_meter() -> AsyncIterator[SimulatedMeter]:
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def living(site: Site) -> AsyncIterator[SimulatedMeter]:
     """Give Home Assistant a meter that does what it is told, and files to fetch."""
-    async with SimulatedMeter(SimulatorConfig(serial="01430003", ftp_rate=20_000)) as meter:
+    async with SimulatedMeter(on_site("01430003", ftp_rate=20_000)) as meter:
         await site.client.add_meter(address_of(meter))
         yield meter
         assert_gentle(meter)

@@ -1,12 +1,16 @@
 """What a user does with a meter in the browser: command it, end its cycle, mend it."""
 
+from typing import Final
+
 from playwright.async_api import Locator, Page, expect
 import pytest
 
 from nl43_sim import SimulatedMeter
 
-from .conftest import Site
+from .conftest import Site, address_of, assert_gentle, on_site
 from .pages import device_path, open_page, take_screenshot, until
+
+CLOCK_IS_OFF: Final = "The clock of NL-43 01430004 is wrong"
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -73,3 +77,18 @@ async def test_a_cycle(site: Site, user_page: Page, living: SimulatedMeter) -> N
     await until(lambda: not living.state.measuring)
     saved = site.hass.media / "nl43" / serial / "NL-43/Auto_0020"
     assert sorted(path.suffix for path in saved.rglob("*") if path.is_file()) == [".rnd", ".rnd"]
+
+
+async def test_mend_a_clock(site: Site, user_page: Page) -> None:
+    """A clock that is wrong is told, and set right by one click."""
+    page = user_page
+    async with SimulatedMeter(on_site("01430004", clock_offset=5400.0)) as meter:
+        await site.client.add_meter(address_of(meter))
+        await open_page(page, "/config/repairs")
+        await page.get_by_text(CLOCK_IS_OFF).first.click()
+        await expect(page.get_by_role("button", name="Submit")).to_be_visible()
+        await take_screenshot(page, "repairs")
+        await page.get_by_role("button", name="Submit").click()
+        await until(lambda: abs(meter.state.clock_offset) < 2)
+        await expect(page.get_by_text(CLOCK_IS_OFF)).to_have_count(0)
+        assert_gentle(meter)
