@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -18,6 +18,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.nl43 import control, coordinator
 from custom_components.nl43.const import ConnectionState
 from custom_components.nl43.coordinator import Nl43Coordinator
+from custom_components.nl43.facts import Facts
 from custom_components.nl43.rion import NoAnswerError, Priority, connection, vocabulary
 from custom_components.nl43.rion.vocabulary import (
     CLOCK,
@@ -33,6 +34,7 @@ from custom_components.nl43.rion.vocabulary import (
 )
 from nl43_sim import Asleep, Fault, SimulatedMeter
 from nl43_sim.clock import MeterClock
+from nl43_sim.commands import _COMMANDS, WRONG_STATE, Reply
 from nl43_sim.state import Settings
 
 from .conftest import QUICK, until
@@ -486,12 +488,45 @@ async def test_refused_for_another_reason(
     hass: HomeAssistant, persistent: None, entry: MockConfigEntry, sim: SimulatedMeter
 ) -> None:
     """A measurement that runs is not blamed for what it does not forbid."""
-    await set_up(hass, entry, sim, *MEASURING, "FTP,Off")
+    poller = await set_up(hass, entry, sim, *MEASURING, "FTP,Off")
     sim.inject(Fault.FTP_OFF)
-    error = await refusal(hass, FTP_ON)
-    assert error.translation_key == "refused_state"
-    assert "R+0004" in text_of(error)
-    assert state(hass, FTP_ON.entity) == "off"
+    for known in (True, False):
+        before = len(sim.commands)
+        error = await refusal(hass, FTP_ON)
+        assert error.translation_key == "refused_state"
+        assert "R+0004" in text_of(error)
+        assert state(hass, FTP_ON.entity) == "off"
+        lines = asked(sim)[before:]
+        assert "Measure?" in lines
+        # Why, may be that it sleeps; that is asked where it is not known.
+        assert ("Sleep Mode?" in lines) is not known
+        if known:
+            forget(poller, SLEEP_MODE.name)
+
+
+def forget(poller: Nl43Coordinator, name: str) -> None:
+    """Have a poller not know an answer that is not due to be asked again."""
+    poller._facts._records[name].fact = None
+    poller._facts_changed()
+
+
+@pytest.mark.parametrize(
+    ("each_control", "name"), [(PAUSE_ON, "pause"), (STOP, "measure")], ids=["pause", "measure"]
+)
+async def test_what_a_measurement_cannot_forbid(
+    hass: HomeAssistant,
+    persistent: None,
+    entry: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+    each_control: Control,
+    name: str,
+) -> None:
+    """Nobody is told to stop the measurement before it can be paused or stopped."""
+    await set_up(hass, entry, sim, *MEASURING)
+    refusing = replace(_COMMANDS[name], set=lambda *_: Reply(WRONG_STATE))
+    monkeypatch.setitem(_COMMANDS, name, refusing)
+    assert (await refusal(hass, each_control)).translation_key == "refused_state"
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
@@ -530,6 +565,10 @@ async def test_pause_refused_while_measuring(
     error = await refusal(hass, PAUSE_ON)
     assert error.translation_key == "sleep_mode"
     assert PAUSE_ON.sent(asked(sim)) == 1
+    # Nor is it said not to measure where it does not tell.
+    poller._facts = Facts()
+    assert (await refusal(hass, PAUSE_ON)).translation_key == "sleep_mode"
+    assert poller.data.measuring is None
 
 
 async def test_a_value_that_the_meter_does_not_take(
@@ -743,6 +782,23 @@ async def test_a_start_that_cannot_ask_is_none(
     assert error.translation_key == "silent"
     assert not START.sent(asked(sim))
     assert not sim.state.measuring
+
+
+async def test_a_start_that_is_answered_oddly_is_none(
+    hass: HomeAssistant,
+    persistent: None,
+    entry: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The right meter is not said to be another device because of one odd answer."""
+    await set_up(hass, entry, sim)
+    odd = replace(_COMMANDS["measure"], ask=lambda _machine: "0019")
+    monkeypatch.setitem(_COMMANDS, "measure", odd)
+    error = await refusal(hass, START)
+    assert error.translation_key == "silent"
+    assert "0019" in text_of(error)
+    assert not START.sent(asked(sim))
 
 
 async def test_a_store_mode_that_cannot_be_asked_protects(
@@ -982,6 +1038,74 @@ async def test_the_truth_is_shown_after_a_lost_confirmation(
     await until(shown(hass, STORE_NAME_20.entity, "20"))
     assert STORE_NAME_20.sent(asked(sim)) == 1
     await settled(hass, poller)
+
+
+async def test_what_is_not_confirmed_is_not_shown(
+    hass: HomeAssistant,
+    quick: None,
+    entry: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command that may not have been done does not count as done."""
+    monkeypatch.setattr(connection, "ANSWER_TIMEOUT", 0.2)
+    poller = await set_up(hass, entry, sim)
+    sim.inject(Fault.SILENCE)
+    error = await refusal(hass, STORE_NAME_20)
+    assert error.translation_key == "unconfirmed"
+    assert poller.data.get(STORE_NAME) != 20
+    sim.clear()
+    await until(shown(hass, STORE_NAME_20.entity, "19"))
+
+
+async def test_asked_over_and_over_at_the_pace_of_the_connection(
+    hass: HomeAssistant,
+    persistent: None,
+    entry: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What came of a lost command is asked when there is a connection to ask over."""
+    poller = await set_up(hass, entry, sim)
+    monkeypatch.setattr(connection, "backoff", lambda _failures, _limit: 0.5)
+    asks = []
+    real = poller.async_ask
+
+    async def ask(question: Any, priority: Priority) -> Any:
+        asks.append(question)
+        return await real(question, priority)
+
+    monkeypatch.setattr(poller, "async_ask", ask)
+    sim.inject(Fault.DROP, times=1)
+    await command(hass, STORE_NAME_20)
+    assert 1 < asks.count(STORE_NAME) <= 4
+    # A backoff that is longer than the person waits is not waited for.
+    monkeypatch.setattr(connection, "backoff", lambda _failures, _limit: 1000.0)
+    monkeypatch.setattr(control, "CONFIRM_LIMIT", 100.0)
+    sim.inject(Fault.DROP, times=1)
+    press(sim, "Store Name,0019")
+    error = await refusal(hass, STORE_NAME_20)
+    assert error.translation_key == "unconfirmed"
+
+
+async def test_a_refused_confirmation_is_an_answer(
+    hass: HomeAssistant,
+    persistent: None,
+    entry: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A meter that will not say what came of a lost command is not asked again and again."""
+    monkeypatch.setattr(control, "CONFIRM_LIMIT", 3600.0)
+    poller = await set_up(hass, entry, sim)
+    # A question that is answered with R+0002.
+    odd = Setting(STORE_NAME.name, STORE_NAME.parse, argument="odd", word=STORE_NAME.word)
+    sim.inject(Fault.DROP, times=1)
+    async with asyncio.timeout(10):
+        with pytest.raises(HomeAssistantError) as raised:
+            await control.async_set(poller, odd, 20)
+    assert raised.value.translation_key == "unconfirmed"
+    assert asked(sim).count("Store Name?odd") == 1
 
 
 async def test_done_but_not_confirmed(
