@@ -20,10 +20,13 @@ from homeassistant.util import dt as dt_util
 
 from .access import current_user, may_read, readable_entry
 from .const import DOMAIN
+from .coordinator import Nl43Coordinator
 from .errors import translated
 from .files import CardFile, Nl43Files
 from .media import SVG, MediaId, View, address, async_words, is_text, type_of
+from .rion import Priority, RionError
 from .rion.listing import Entry, Listing
+from .rion.vocabulary import CLOCK
 from .runtime import Nl43ConfigEntry
 from .saving import async_begin_to_save
 
@@ -99,6 +102,7 @@ class Nl43MediaSource(MediaSource):
     async def _stores(self, entry: Nl43ConfigEntry) -> BrowseMediaSource:
         """Return a meter's stores, the newest first."""
         files = entry.runtime_data.files
+        await _know_the_clock(entry.runtime_data.coordinator)
         root = await files.async_root()
         listing = await _list_root(files, root)
         stores = [
@@ -145,8 +149,8 @@ def _folder(
         can_play=False,
         can_expand=True,
         children=children,
-        # Long names read best in a list.
-        children_media_class=MediaClass.MUSIC,
+        # Long names read best in a list, which music is; of what is in it, this is the icon.
+        children_media_class=MediaClass.DIRECTORY if children is None else MediaClass.MUSIC,
         not_shown=unusable,
     )
 
@@ -235,6 +239,15 @@ def _usable_entry(hass: HomeAssistant, entry_id: str) -> Nl43ConfigEntry:
     if not entry.runtime_data.files.has_login:
         raise translated(ServiceValidationError, "no_ftp_login", entry)
     return entry
+
+
+async def _know_the_clock(coordinator: Nl43Coordinator) -> None:
+    """Ask for the meter's clock, which gives times their meaning, where it was not asked yet."""
+    data = coordinator.data
+    can_ask = coordinator.polling and coordinator.last_update_success
+    if can_ask and data.clock_offset is None and CLOCK.name not in data.lacking:
+        with contextlib.suppress(RionError):
+            await coordinator.async_ask(CLOCK, Priority.PERSON)
 
 
 async def _list_root(files: Nl43Files, root: str) -> Listing:

@@ -20,7 +20,7 @@ from custom_components.nl43.const import CONF_FTP_PASSWORD, CONF_FTP_PORT, CONF_
 from custom_components.nl43.facts import MeterData
 from custom_components.nl43.files import Download, Nl43Files
 from custom_components.nl43.media import MediaId, View, decode, encode
-from custom_components.nl43.rion import Priority, ftp
+from custom_components.nl43.rion import NoAnswerError, Priority, ftp
 from custom_components.nl43.rion.listing import Entry, Listing
 from custom_components.nl43.rion.vocabulary import CLOCK
 from nl43_sim import Fault, SimulatedMeter
@@ -140,18 +140,27 @@ async def test_times(
     assert f"Auto_0100 · {dt_util.as_local(began):%Y-%m-%d %H:%M}" in await media.titles()
 
 
+async def test_clock_is_asked_for(
+    media: MediaBrowser, sim: SimulatedMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks before the clock was read has it read; unless the meter is out of reach."""
+    coordinator = media.entry.runtime_data.coordinator
+    ask = AsyncMock(side_effect=NoAnswerError("late"))
+    monkeypatch.setattr(coordinator, "async_ask", ask)
+    await media.titles()
+    assert not ask.called
+    monkeypatch.setattr(MeterData, "clock_offset", None)
+    assert "Auto_0018" in await media.titles()
+    ask.assert_called_once_with(CLOCK, Priority.PERSON)
+    monkeypatch.setattr(coordinator, "last_update_success", False)
+    await media.titles()
+    assert ask.call_count == 1
+
+
 async def test_day_alone(media: MediaBrowser, sim: SimulatedMeter) -> None:
     """Of another year the meter tells no time of the day, and none is made up."""
     year = sim.state.clock.now().year - 1
     assert f"Auto_0017 · {year}-12-25" in await media.titles()
-
-
-async def test_times_that_are_not_known(
-    media: MediaBrowser, sim: SimulatedMeter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before the meter's clock was read, and where a listing gives no date, there is no time."""
-    monkeypatch.setattr(MeterData, "clock_offset", None)
-    assert "Auto_0018" in await media.titles()
 
 
 async def test_no_date(media: MediaBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
