@@ -6,7 +6,7 @@ import json
 import shutil
 from typing import Any, Final
 
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 import pytest
 import pytest_asyncio
 import pytest_socket
@@ -26,6 +26,7 @@ BROWSER_FLAGS: Final = (
     "--disable-sync",
     "--no-first-run",
 )
+WINDOW: Final[ViewportSize] = {"width": 1280, "height": 900}
 PATIENCE_MS: Final = 20_000
 RECORDED: Final = ROOT / "tests/recordings/dod_measuring.txt"
 
@@ -116,9 +117,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="package")
 async def page(site: Site, browser: Browser) -> AsyncIterator[Page]:
     """Open a page that nobody has logged in to; in the end, its meter has nothing to complain."""
-    context = await browser.new_context(
-        base_url=site.hass.url, viewport={"width": 1280, "height": 900}
-    )
+    context = await browser.new_context(base_url=site.hass.url, viewport=WINDOW)
     context.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     yield await context.new_page()

@@ -2,14 +2,17 @@
 
 from typing import Final
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, ViewportSize, expect
 import pytest
 
 from nl43_sim import SimulatedMeter
 
-from .conftest import Site, address_of, assert_gentle, on_site
+from .conftest import WINDOW, Site, address_of, assert_gentle, on_site
 from .pages import device_path, open_page, take_screenshot, until
 
+# The settings that change least are asked last.
+ALL_ASKED_MS: Final = 90_000
+WHOLE_PAGE: Final[ViewportSize] = {"width": 1280, "height": 1750}
 CLOCK_IS_OFF: Final = "The clock of NL-43 01430004 is wrong"
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -60,8 +63,6 @@ async def test_command_a_meter(site: Site, user_page: Page, living: SimulatedMet
     await row(page, "Store mode", "select").click()
     await page.get_by_role("menuitem", name="Auto", exact=True).click()
     await until(lambda: state.settings["store mode"] == "Auto")
-    await page.mouse.wheel(0, -5000)
-    await take_screenshot(page, "controls")
 
 
 async def test_a_cycle(site: Site, user_page: Page, living: SimulatedMeter) -> None:
@@ -71,6 +72,11 @@ async def test_a_cycle(site: Site, user_page: Page, living: SimulatedMeter) -> N
     await expect(page.get_by_text("new_store_name")).to_be_visible()
     await until(lambda: living.state.measuring)
     assert living.state.settings["store name"] == "0020"
+    await open_page(page, await device_path(site.client, serial))
+    await expect(row(page, "FTP server")).to_be_visible(timeout=ALL_ASKED_MS)
+    await page.set_viewport_size(WHOLE_PAGE)
+    await take_screenshot(page, "controls")
+    await page.set_viewport_size(WINDOW)
     await perform(page, "stop_cycle", serial)
     await expect(page.get_by_text("saved").first).to_be_visible()
     await take_screenshot(page, "stop-cycle")
