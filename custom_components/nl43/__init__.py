@@ -1,5 +1,6 @@
 """Rion NL-43/NL-53 sound level meters in Home Assistant."""
 
+import asyncio
 from typing import Final
 
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP, Platform
@@ -42,7 +43,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool
     async_watch_issues(hass, entry)
 
     async def stop(_event: Event) -> None:
-        await coordinator.async_shutdown()
+        await asyncio.gather(coordinator.async_shutdown(), files.async_close())
 
     entry.async_on_unload(hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, stop))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
@@ -54,6 +55,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> boo
     """Let go of one meter; the coordinator closes its connection."""
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
+        await entry.runtime_data.files.async_close()
         await entry.runtime_data.start.async_save()
     return unloaded
 
