@@ -28,14 +28,13 @@ class FtpService:
     def __init__(self, machine: Machine, ledger: Ledger) -> None:
         """Serve a machine's card."""
         self.machine = machine
-        self._ledger = ledger
+        self.ledger = ledger
         self._tasks: set[asyncio.Task[None]] = set()
         self.reachable = asyncio.Event()
         self.reachable.set()
 
     def accept(self, sock: socket.socket) -> None:
         """Take a connection from the listener."""
-        self._ledger.ftp_sessions_opened += 1
         # Started at once: a task cancelled before its first step would not close the socket.
         task = asyncio.get_running_loop().create_task(self._serve(sock), eager_start=True)
         self._tasks.add(task)
@@ -60,18 +59,19 @@ class FtpService:
 
     async def _serve(self, sock: socket.socket) -> None:
         """Run a session to its end."""
-        # ftplib sends ABOR's last byte out of band.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-        reader, writer = await asyncio.open_connection(sock=sock, limit=_LINE_LIMIT)
-        session = _Session(self, reader, writer)
-        try:
-            await session.run()
-        except OSError, ValueError:
-            # The client is gone, or sent a line without an end.
-            pass
-        finally:
-            writer.transport.abort()
-            await session.abort()
+        with self.ledger.ftp_session():
+            # ftplib sends ABOR's last byte out of band.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+            reader, writer = await asyncio.open_connection(sock=sock, limit=_LINE_LIMIT)
+            session = _Session(self, reader, writer)
+            try:
+                await session.run()
+            except OSError, ValueError:
+                # The client is gone, or sent a line without an end.
+                pass
+            finally:
+                writer.transport.abort()
+                await session.abort()
 
 
 class _Session:
@@ -263,6 +263,7 @@ class _Session:
         if not isinstance(node, File):
             await self._reply("550 No such file")
             return
+        self._service.ledger.retrieved(self._path(argument))
         self._begin_transfer(node.content.read, node.content.size, restart)
 
     def _begin_transfer(self, read: Callable[[int, int], bytes], size: int, start: int) -> None:

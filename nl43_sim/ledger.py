@@ -1,6 +1,8 @@
 """What the clients did: commands, connections, and where they broke the meter's rules."""
 
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 import time
 from typing import Final
@@ -8,6 +10,7 @@ from typing import Final
 # An hour at one command a second, several times over.
 _COMMANDS_KEPT: Final = 20_000
 _VIOLATIONS_KEPT: Final = 10_000
+_RETRIEVALS_KEPT: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class Ledger:
         self.connections_opened = 0
         self.connections_open = 0
         self.ftp_sessions_opened = 0
+        self._ftp_sessions_open = 0
+        self.ftp_sessions_at_once = 0
+        self._retrievals: deque[str] = deque(maxlen=_RETRIEVALS_KEPT)
         self.last_answered: float | None = None
 
     @property
@@ -61,6 +67,26 @@ class Ledger:
     def commands(self) -> list[Command]:
         """Return the commands, oldest first."""
         return [Command(entry.received, entry.line, entry.answered) for entry in self._entries]
+
+    @property
+    def retrievals(self) -> list[str]:
+        """Return the paths of the files that were asked for by FTP, oldest first."""
+        return list(self._retrievals)
+
+    @contextmanager
+    def ftp_session(self) -> Iterator[None]:
+        """Note an FTP session and its end."""
+        self.ftp_sessions_opened += 1
+        self._ftp_sessions_open += 1
+        self.ftp_sessions_at_once = max(self.ftp_sessions_at_once, self._ftp_sessions_open)
+        try:
+            yield
+        finally:
+            self._ftp_sessions_open -= 1
+
+    def retrieved(self, path: str) -> None:
+        """Note that a file is sent by FTP."""
+        self._retrievals.append(path)
 
     def violate(self, kind: str, detail: str) -> None:
         """Note a violation."""
@@ -85,7 +111,7 @@ class Ledger:
         lines = [
             f"  commands: {self.commands_received} received, {self.commands_answered} answered",
             f"  connections: {self.connections_opened} opened, {self.connections_open} open",
-            f"  FTP sessions: {self.ftp_sessions_opened} opened",
+            f"  FTP sessions: {self.ftp_sessions_opened}, {self.ftp_sessions_at_once} at once",
             f"  violations: {self._kinds.total()}",
         ]
         lines += [f"    {kind}: {count}" for kind, count in sorted(self._kinds.items())]

@@ -112,6 +112,16 @@ class SimulatedMeter:
         return self._ledger.ftp_sessions_opened
 
     @property
+    def ftp_sessions_at_once(self) -> int:
+        """How many FTP sessions were open at the same time, at most."""
+        return self._ledger.ftp_sessions_at_once
+
+    @property
+    def ftp_retrievals(self) -> list[str]:
+        """The paths of the files that were sent by FTP, oldest first; also those cut short."""
+        return self._ledger.retrievals
+
+    @property
     def faults(self) -> list[Fault]:
         """The faults that are on."""
         return self._machine.faults.active()

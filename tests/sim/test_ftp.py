@@ -283,3 +283,20 @@ async def test_a_file_can_be_held_back() -> None:
         await with_ftp(sim, fetch)
     assert sum(parts) == 50_000
     assert max(parts) <= 20_000
+
+
+async def test_what_is_counted(sim: SimulatedMeter) -> None:
+    """Sessions at the same time are told from those one after the other, and files are noted."""
+
+    def again(ftp: ftplib.FTP) -> None:
+        with ftplib.FTP(timeout=TIMEOUT) as second:  # noqa: S321 - the meter has no other
+            second.connect(ftp.host, ftp.port)
+
+    assert sim.ftp_sessions_at_once == 0
+    for _ in range(2):
+        await with_ftp(sim, lambda ftp: download(ftp, RUNNING))
+    assert (sim.ftp_sessions_opened, sim.ftp_sessions_at_once) == (2, 1)
+    assert sim.ftp_retrievals == [RUNNING, RUNNING]
+    await with_ftp(sim, again)
+    assert (sim.ftp_sessions_opened, sim.ftp_sessions_at_once) == (4, 2)
+    assert "FTP sessions: 4, 2 at once" in sim.report()
