@@ -396,7 +396,7 @@ async def test_ftp_without_a_card(hass: HomeAssistant, sim: SimulatedMeter) -> N
     form = await submit(hass, await start(hass), host=sim.host, port=sim.port)
     async with server(talk) as port:
         result = await submit(hass, form, ftp_port=port, **LOGIN)
-    assert result["errors"] == {"base": "ftp_failed"}
+    assert result["errors"] == {"base": "ftp_not_found"}
     result = await submit(hass, result)
     assert result["type"] is FlowResultType.CREATE_ENTRY
 

@@ -20,7 +20,7 @@ from custom_components.nl43.const import CONF_FTP_PASSWORD, CONF_FTP_PORT, CONF_
 from custom_components.nl43.facts import MeterData
 from custom_components.nl43.files import Download, Nl43Files
 from custom_components.nl43.media import MediaId, View, decode, encode
-from custom_components.nl43.rion import NoAnswerError, Priority, ftp
+from custom_components.nl43.rion import Priority, ftp
 from custom_components.nl43.rion.listing import Entry, Listing
 from custom_components.nl43.rion.vocabulary import CLOCK
 from nl43_sim import Fault, SimulatedMeter
@@ -144,17 +144,19 @@ async def test_clock_is_asked_for(
     media: MediaBrowser, sim: SimulatedMeter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who looks before the clock was read has it read; unless the meter is out of reach."""
-    coordinator = media.entry.runtime_data.coordinator
-    ask = AsyncMock(side_effect=NoAnswerError("late"))
-    monkeypatch.setattr(coordinator, "async_ask", ask)
+
+    def asked() -> int:
+        return sum(command.line == "Clock?" for command in sim.commands)
+
+    before = asked()
     await media.titles()
-    assert not ask.called
+    assert asked() == before
     monkeypatch.setattr(MeterData, "clock_offset", None)
     assert "Auto_0018" in await media.titles()
-    ask.assert_called_once_with(CLOCK, Priority.PERSON)
-    monkeypatch.setattr(coordinator, "last_update_success", False)
-    await media.titles()
-    assert ask.call_count == 1
+    assert asked() == before + 1
+    await media.entry.runtime_data.coordinator.async_set_polling(on=False)
+    assert "Auto_0018" in await media.titles()
+    assert asked() == before + 1
 
 
 async def test_day_alone(media: MediaBrowser, sim: SimulatedMeter) -> None:
