@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, override
 
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
 from homeassistant.config_entries import (
@@ -21,7 +21,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.util.hass_dict import HassKey
 import voluptuous as vol
 
-from .const import CONF_FTP_PASSWORD, CONF_FTP_USERNAME, DOMAIN, ConnectionState
+from .const import CONF_FTP_PASSWORD, CONF_FTP_PORT, CONF_FTP_USERNAME, DOMAIN, ConnectionState
 from .control import async_set, async_sync_clock
 from .coordinator import Nl43Coordinator
 from .errors import translation_key
@@ -135,6 +135,8 @@ class Issue:
 
 # Fix flows
 
+NO_ERROR: Final = None, ""
+
 
 class FixFlow(RepairsFlow):
     """A form that mends one issue; the flow ends well only once it is mended."""
@@ -147,34 +149,42 @@ class FixFlow(RepairsFlow):
         self._issue = issue
         self._entry = entry
 
+    @property
+    def _runtime(self) -> Nl43Runtime | None:
+        """The meter's rooms; None while it is not loaded, which may come at any time."""
+        loaded = self._entry.state is ConfigEntryState.LOADED
+        return self._entry.runtime_data if loaded else None
+
     async def async_step_init(self, _user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
         """Show the form."""
         return await self._async_step(None)
 
     async def _async_step(self, user_input: dict[str, Any] | None) -> RepairsFlowResult:
         """Mend it once the form is submitted; say what is wrong otherwise."""
-        if self._entry.state is not ConfigEntryState.LOADED:
+        error, detail = None, ""
+        if user_input is not None and (runtime := self._runtime) and not self._is_mended(runtime):
+            error, detail = await self._async_fix(runtime, user_input)
+        if (runtime := self._runtime) is None:
             return self.async_abort(
                 reason="not_loaded", description_placeholders={"meter": self._entry.title}
             )
-        runtime = self._entry.runtime_data
-        error: tuple[str, str] | None = None
-        if user_input is not None:
-            error = await self._async_fix(runtime, user_input)
-            if error is None:
-                async_check_issues(self.hass, self._entry)
-                if self._issue.exists_fn(runtime.coordinator, runtime.files) is False:
-                    return self.async_create_entry(data={})
-                error = "unconfirmed", ""
-        key, detail = error or (None, "")
+        if user_input is not None and error is None:
+            async_check_issues(self.hass, self._entry)
+            if self._is_mended(runtime):
+                return self.async_create_entry(data={})
+            error = "unconfirmed"
         return self.async_show_form(
             step_id=self.step_id,
             data_schema=self.add_suggested_values_to_schema(
                 self.schema, self._suggested(user_input)
             ),
-            errors={"base": key} if key else None,
+            errors=None if error is None else {"base": error},
             description_placeholders=self._issue.placeholders(self._entry) | {"error": detail},
         )
+
+    def _is_mended(self, runtime: Nl43Runtime) -> bool:
+        """Tell whether nothing is wrong any more; not to know is not enough."""
+        return self._issue.exists_fn(runtime.coordinator, runtime.files) is False
 
     def _suggested(self, _user_input: dict[str, Any] | None) -> dict[str, Any]:
         """Return what the form holds when it is shown."""
@@ -182,8 +192,8 @@ class FixFlow(RepairsFlow):
 
     async def _async_fix(
         self, runtime: Nl43Runtime, user_input: dict[str, Any]
-    ) -> tuple[str, str] | None:
-        """Try to mend it; return the key of what is wrong and its detail, None if nothing is."""
+    ) -> tuple[str | None, str]:
+        """Try to mend it; return the key of what is wrong and its detail, or NO_ERROR."""
         raise NotImplementedError
 
 
@@ -210,16 +220,17 @@ class ConfirmFlow(FixFlow):
         """Do it once a person agrees."""
         return await self._async_step(user_input)
 
+    @override
     async def _async_fix(
         self, runtime: Nl43Runtime, _user_input: dict[str, Any]
-    ) -> tuple[str, str] | None:
+    ) -> tuple[str | None, str]:
         """Command the meter."""
         try:
             await self._command(runtime.coordinator)
         except HomeAssistantError as err:
             key = COMMAND_ERRORS.get(err.translation_key or "", "refused")
             return key, (err.translation_placeholders or {}).get("error", "")
-        return None
+        return NO_ERROR
 
 
 class LoginFlow(FixFlow):
@@ -232,16 +243,19 @@ class LoginFlow(FixFlow):
         """Try a login."""
         return await self._async_step(user_input)
 
+    @override
     def _suggested(self, user_input: dict[str, Any] | None) -> dict[str, Any]:
         """Return the user name, never the password."""
         shown = self._entry.data if user_input is None else user_input
-        return {CONF_FTP_USERNAME: shown[CONF_FTP_USERNAME]}
+        return {CONF_FTP_USERNAME: shown.get(CONF_FTP_USERNAME, "")}
 
+    @override
     async def _async_fix(
-        self, runtime: Nl43Runtime, user_input: dict[str, Any]
-    ) -> tuple[str, str] | None:
+        self, _runtime: Nl43Runtime, user_input: dict[str, Any]
+    ) -> tuple[str | None, str]:
         """Log in; what else is wrong with FTP is an issue of its own."""
         login = {
+            CONF_FTP_PORT: self._entry.data[CONF_FTP_PORT],
             CONF_FTP_USERNAME: user_input[CONF_FTP_USERNAME].strip(),
             CONF_FTP_PASSWORD: user_input.get(CONF_FTP_PASSWORD, ""),
         }
@@ -252,11 +266,11 @@ class LoginFlow(FixFlow):
             trouble = err
         except FtpError as err:
             return translation_key(err), ""
-        # What the meter was asked for meanwhile may have changed the entry.
-        data = {**self._entry.data, **login}
-        self.hass.config_entries.async_update_entry(self._entry, data=data)
-        runtime.files.trouble = trouble
-        return None
+        if runtime := self._runtime:
+            data = {**self._entry.data, **login}
+            self.hass.config_entries.async_update_entry(self._entry, data=data)
+            runtime.files.trouble = trouble
+        return NO_ERROR
 
 
 async def _wake(coordinator: Nl43Coordinator) -> None:
