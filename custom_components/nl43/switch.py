@@ -75,7 +75,10 @@ SWITCHES: Final = (
         translation_key="pause",
         value_fn=_is_paused,
         switch_fn=lambda coordinator, on: async_pause(coordinator, on=on),
-        exists_fn=lambda data: data.measuring is not None and PAUSE.name not in data.lacking,
+        # While a measurement runs, what it is in is known once the pause has been asked.
+        exists_fn=lambda data: (
+            data.measurement_state is not None and PAUSE.name not in data.lacking
+        ),
         command=PAUSE.name,
     ),
     # What has put the meter to sleep must be able to wake it, where the network lets it.

@@ -623,9 +623,7 @@ async def test_what_a_meter_lacks_is_not_offered(
     sim.config.missing = [name for _, name in LACKING]
     await set_up(hass, entry, sim, *MEASURING)
     for lacking, _ in LACKING:
-        if lacking is not PAUSE_ON:
-            assert hass.states.get(lacking.entity) is None
-    assert state(hass, PAUSE_ON.entity) == STATE_UNAVAILABLE
+        assert hass.states.get(lacking.entity) is None
     assert state(hass, entity("switch.measurement")) == "on"
     assert await hass.config_entries.async_unload(entry.entry_id)
     sim.config.missing = []
@@ -641,6 +639,20 @@ async def test_what_a_meter_lacks_is_not_offered(
         await command(hass, lacking)
     assert not any("," in line for line in asked(sim)[before:])
     assert state(hass, entity("switch.measurement")) == "on"
+
+
+async def test_a_meter_that_does_not_tell_its_run_state(
+    hass: HomeAssistant, persistent: None, entry: MockConfigEntry, sim: SimulatedMeter
+) -> None:
+    """Then it cannot be started, but it is read, and set, all the same."""
+    await set_up(hass, entry, sim)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    sim.config.missing = ["Measure"]
+    await set_up(hass, entry, sim)
+    assert state(hass, START.entity) == STATE_UNAVAILABLE
+    assert state(hass, PAUSE_ON.entity) == STATE_UNKNOWN
+    await command(hass, STORE_NAME_20)
+    assert state(hass, STORE_NAME_20.entity) == "20"
 
 
 @pytest.mark.parametrize("result", ["R+0001", "R+0003"])
@@ -685,6 +697,24 @@ async def test_an_unknown_word_is_unknown(
     assert state(hass, time) == STATE_UNAVAILABLE
     await call(hass, mode, "select_option", option="auto")
     assert (state(hass, mode), state(hass, time)) == ("auto", "off")
+
+
+async def test_an_unknown_switch_is_unknown(
+    hass: HomeAssistant,
+    persistent: None,
+    entry: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is not known to be on is not known to be off either."""
+    await set_up(hass, entry, sim)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    for name in ("measure", "ftp", "sleep mode"):
+        odd = replace(_COMMANDS[name], ask=lambda _machine: "Perhaps")
+        monkeypatch.setitem(_COMMANDS, name, odd)
+    await set_up(hass, entry, sim)
+    for each_control in (START, PAUSE_ON, FTP_ON, SLEEP):
+        assert state(hass, each_control.entity) == STATE_UNKNOWN
 
 
 async def test_a_meter_without_a_pause_measures(
