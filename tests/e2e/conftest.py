@@ -96,6 +96,7 @@ async def second_meter() -> AsyncIterator[SimulatedMeter]:
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def living(site: Site) -> AsyncIterator[SimulatedMeter]:
     """Give Home Assistant a meter that does what it is told, and files to fetch."""
+    pytest_socket.enable_socket()
     async with SimulatedMeter(on_site("01430003", ftp_rate=20_000)) as meter:
         await site.client.add_meter(address_of(meter))
         yield meter
