@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 import shutil
 import stat
 from time import monotonic
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import aiofiles
 from homeassistant.const import CONF_HOST
@@ -48,8 +49,6 @@ MOMENT: Final = 0.25
 # Bytes that a download leaves free where Home Assistant keeps its own data.
 DISK_RESERVE: Final = 100_000_000
 
-type _Turn = Callable[[], Awaitable[FtpSession]]
-
 
 @dataclass(frozen=True, slots=True)
 class CardFile:
@@ -76,6 +75,42 @@ class _Job:
 
     total: int
     done: int = 0
+
+
+class _Turn:
+    """The use of a meter's one session, from the first need of it on."""
+
+    def __init__(
+        self, log_in: Callable[[], contextlib.AbstractAsyncContextManager[FtpSession]]
+    ) -> None:
+        """Prepare; what is known already needs no session."""
+        self._log_in = log_in
+        self._stack = contextlib.AsyncExitStack()
+        self._session: FtpSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the session, if there is one."""
+        await self._stack.__aexit__(kind, error, traceback)
+
+    async def session(self) -> FtpSession:
+        """Return the session; wait for it if others have theirs."""
+        if self._session is None:
+            self._session = await self._stack.enter_async_context(self._log_in())
+        return self._session
+
+    async def end(self) -> None:
+        """Let others have theirs; the next will be another one."""
+        self._session = None
+        await self._stack.aclose()
 
 
 class Nl43Files:
@@ -166,19 +201,19 @@ class Nl43Files:
     async def async_list(self, path: str) -> Listing:
         """Return what a folder holds, at most LISTING_AGE seconds ago."""
         path = self._checked(path.rstrip("/") or "/")
-        async with self._turns() as turn:
+        async with _Turn(self._logged_in) as turn:
             return await self._list(turn, path)
 
     async def async_walk(self, path: str) -> tuple[list[CardFile], int]:
         """Return the files in a folder and below it, and how many names cannot be used."""
         path = self._checked(path)
-        async with self._turns() as turn:
+        async with _Turn(self._logged_in) as turn:
             return await self._walk(turn, path)
 
     async def async_find(self, path: str) -> Entry:
         """Return the listed file or folder of a path: nothing else is ever fetched."""
         path = self._checked(path)
-        async with self._turns() as turn:
+        async with _Turn(self._logged_in) as turn:
             return await self._find(turn, path)
 
     async def async_until_ready(self) -> None:
@@ -187,8 +222,8 @@ class Nl43Files:
         while True:
             try:
                 # Not only a login, which would pass for the end of a trouble with the data.
-                async with self._turns() as turn:
-                    await self._list_now(await turn(), "/")
+                async with _Turn(self._logged_in) as turn:
+                    await self._list_now(await turn.session(), "/")
                     return
             except HomeAssistantError as err:
                 late = self._hass.loop.time() + READY_PAUSE > deadline
@@ -201,7 +236,7 @@ class Nl43Files:
         known = self._listings.get(path)
         if known is not None and self._hass.loop.time() - known[0] <= LISTING_AGE:
             return known[1]
-        return await self._list_now(await turn(), path)
+        return await self._list_now(await turn.session(), path)
 
     async def _list_now(self, session: FtpSession, path: str) -> Listing:
         """Ask what a folder holds, and keep the answer for a while."""
@@ -255,7 +290,7 @@ class Nl43Files:
         """Copy a file or a folder into the media folder; what is there whole already is kept."""
         path = self._checked(path.rstrip("/") or "/")
         download = Download(self._target(target))
-        async with self._turns() as turn:
+        async with _Turn(self._logged_in) as turn:
             if path == "/" or (entry := await self._find(turn, path)).is_folder:
                 files, download.unusable = await self._walk(turn, path)
             else:
@@ -267,7 +302,7 @@ class Nl43Files:
         """Return a whole copy of a file, fetched if there is none yet."""
         path = self._checked(path)
         download = Download(self._target())
-        async with self._turns() as turn:
+        async with _Turn(self._logged_in) as turn:
             entry = await self._find(turn, path)
             if entry.is_folder:
                 raise self._no_such_file(path)
@@ -285,7 +320,7 @@ class Nl43Files:
         self._notify()
         try:
             for file, place in missing.items():
-                session = await turn()
+                session = await turn.session()
                 # Somebody else may have fetched it meanwhile.
                 if await self._hass.async_add_executor_job(self._is_here, file.entry, place):
                     download.skipped.append(place)
@@ -293,6 +328,8 @@ class Nl43Files:
                     continue
                 download.size += await _unbroken(session, self._fetch(session, file, place, job))
                 download.saved.append(place)
+                if self._waiting:
+                    await turn.end()
         finally:
             self._jobs.remove(job)
             self._notify()
@@ -417,21 +454,6 @@ class Nl43Files:
         return -SAME_TIME <= status.st_mtime - modified <= latest
 
     # Sessions
-
-    @contextlib.asynccontextmanager
-    async def _turns(self) -> AsyncGenerator[_Turn]:
-        """Give what returns the session: the same one, until others wait for theirs."""
-        async with contextlib.AsyncExitStack() as stack:
-            session: FtpSession | None = None
-
-            async def turn() -> FtpSession:
-                nonlocal session
-                if session is None or self._waiting:
-                    await stack.aclose()
-                    session = await stack.enter_async_context(self._logged_in())
-                return session
-
-            yield turn
 
     @contextlib.asynccontextmanager
     async def _logged_in(self) -> AsyncGenerator[FtpSession]:
