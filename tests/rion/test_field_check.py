@@ -16,7 +16,8 @@ PROGRAM = Path(__file__).parents[2] / "script" / "field_check"
 async def run(*arguments: str) -> tuple[int | None, list[str], str]:
     """Return the exit code, the lines and the complaints of the program."""
     process = await asyncio.create_subprocess_exec(
-        *(PROGRAM, *arguments),
+        str(PROGRAM),
+        *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
