@@ -254,7 +254,7 @@ async def _do[T](
         failure = err
     lost = isinstance(failure, _LOST)
     try:
-        found = await _ask_until_answered(coordinator, question, CONFIRM_LIMIT if lost else 0.0)
+        found = await ask_until_answered(coordinator, question, CONFIRM_LIMIT if lost else 0.0)
     except RionError:
         if not failure and told is not None:
             # The meter has said done; asleep, for one, it says nothing more.
@@ -284,7 +284,7 @@ async def _ask_why(coordinator: Nl43Coordinator) -> None:
         await coordinator.async_ask(SLEEP_MODE, Priority.PERSON)
 
 
-async def _ask_until_answered[T](
+async def ask_until_answered[T](
     coordinator: Nl43Coordinator, question: Command[T], seconds: float
 ) -> T:
     """Ask once, and again over a lost connection until the time is up."""

@@ -1,5 +1,6 @@
 """Measurement cycles: begin under a free store name; end, and bring home what was stored."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 import contextlib
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from homeassistant.exceptions import HomeAssistantError
 
 from .const import LOGGER
 from .control import (
+    CONFIRM_LIMIT,
+    ask_until_answered,
     async_set,
     async_set_quietly,
     async_start,
@@ -66,37 +69,62 @@ async def async_start_cycle(
         check_awake(coordinator)
         if (await coordinator.async_ask(MEASURE, Priority.PERSON)).measuring:
             raise refused(coordinator, "already_measuring")
+        # A meter that cannot tell what would be overwritten is left alone.
+        await coordinator.meter.ask(OVERWRITE)
+        old = await coordinator.async_ask(STORE_NAME, Priority.PERSON)
         if sync_clock:
             await async_sync_clock_quietly(coordinator)
-        old = await coordinator.async_ask(STORE_NAME, Priority.PERSON)
         try:
             new = await _choose_free_name(coordinator, old)
-            began = await async_start(coordinator)
-        except RionError, HomeAssistantError:
-            if coordinator.data.measuring is False:
-                # The next start, by whoever, is to find the name that it would have found.
-                with contextlib.suppress(RionError, HomeAssistantError):
-                    await async_set_quietly(coordinator, STORE_NAME, old)
+            began = None if new is None else await async_start(coordinator)
+        except RionError, HomeAssistantError, asyncio.CancelledError:
+            await _put_back(coordinator, old)
             raise
+        if new is None or began is None:
+            await async_set_quietly(coordinator, STORE_NAME, old)
+            raise refused(
+                coordinator,
+                "no_free_store_name",
+                first=format_store_name(_following(old, 1)),
+                last=format_store_name(_following(old, SEARCH_LIMIT)),
+            )
     files.async_forget()
     return StartedCycle(old, new, began)
 
 
-async def _choose_free_name(coordinator: Nl43Coordinator, old: int) -> int:
-    """Set the next store name that is free; a meter that cannot tell is not started."""
+def _following(name: int, steps: int) -> int:
+    """Return the store name some steps further; after 9999 comes 0."""
+    return (name + steps) % (MAX_STORE_NAME + 1)
+
+
+async def _choose_free_name(coordinator: Nl43Coordinator, old: int) -> int | None:
+    """Set the next store name that is free, and return it; None if there is none near."""
     # No person's priority: levels go on being read between the questions.
     priority = Priority.READING
     for step in range(1, SEARCH_LIMIT + 1):
-        name = (old + step) % (MAX_STORE_NAME + 1)
+        name = _following(old, step)
         await async_set_quietly(coordinator, STORE_NAME, name, priority)
         if await coordinator.meter.ask(OVERWRITE, priority) is Overwrite.NONE:
             return name
-    raise refused(
-        coordinator,
-        "no_free_store_name",
-        first=format_store_name((old + 1) % (MAX_STORE_NAME + 1)),
-        last=format_store_name(name),
-    )
+    return None
+
+
+async def _put_back(coordinator: Nl43Coordinator, old: int) -> None:
+    """Set the old store name if nothing runs: the next start is to find what it would have found.
+
+    Over a lost connection as well, as far as it comes back soon.
+    """
+    try:
+        state = await ask_until_answered(coordinator, MEASURE, CONFIRM_LIMIT)
+        if not state.measuring:
+            await async_set_quietly(coordinator, STORE_NAME, old)
+    except (RionError, HomeAssistantError) as err:
+        LOGGER.warning(
+            "%s: the store name could not be put back to %s: %s",
+            coordinator.name,
+            format_store_name(old),
+            err,
+        )
 
 
 async def async_stop_cycle(
@@ -140,15 +168,16 @@ async def _store_kind(coordinator: Nl43Coordinator) -> str:
 async def _ftp_on(coordinator: Nl43Coordinator) -> AsyncGenerator[None]:
     """Have the meter's FTP server on, and put it back afterwards as it was."""
     was: OnOff | None = None
-    async with commanding(coordinator):
-        # A meter that cannot say may have it on all the same.
-        with contextlib.suppress(CommandError, SpecificationError):
-            was = await coordinator.async_ask(FTP, Priority.PERSON)
-        if was is OnOff.OFF:
-            await async_set_quietly(coordinator, FTP, OnOff.ON)
     try:
+        async with commanding(coordinator):
+            # A meter that cannot say may have it on all the same.
+            with contextlib.suppress(CommandError, SpecificationError):
+                was = await coordinator.async_ask(FTP, Priority.PERSON)
+            if was is OnOff.OFF:
+                await async_set_quietly(coordinator, FTP, OnOff.ON)
         yield
     finally:
+        # Also where it is not certain whether it was switched on.
         if was is OnOff.OFF:
             try:
                 await async_set(coordinator, FTP, OnOff.OFF)
