@@ -139,6 +139,14 @@ class _Action:
     admin: bool = False
 
 
+def _request(value: Any) -> str:
+    """Validate a question to the meter: nothing that sets, and nothing that streams."""
+    request = cv.string(value)
+    if not _REQUEST.fullmatch(request):
+        raise vol.Invalid("not a question to the meter, such as Battery Type?")
+    return request
+
+
 _PATH: Final = vol.All(cv.string, vol.Length(min=1, max=MAX_PATH))
 ACTIONS: Final = {
     "start_cycle": _Action(
@@ -164,7 +172,7 @@ ACTIONS: Final = {
     "read_results": _Action(handler=_read_results, fields={}, response=SupportsResponse.ONLY),
     "send_command": _Action(
         handler=_send_command,
-        fields={vol.Required(ATTR_COMMAND): cv.matches_regex(_REQUEST.pattern)},
+        fields={vol.Required(ATTR_COMMAND): _request},
         response=SupportsResponse.ONLY,
         admin=True,
     ),
