@@ -2,14 +2,16 @@
 
 The meter has no question for it. Where the start was seen, that is the answer; else it is the
 time of the store's folder, by FTP. What was found holds as long as it is the same measurement,
-also over an outage or a restart of Home Assistant.
+also over an outage or a restart of Home Assistant: what is not certain is unknown.
 """
 
 import asyncio
-from datetime import datetime, timedelta
+import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypedDict
 
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
@@ -18,10 +20,13 @@ from .const import DOMAIN, LOGGER
 from .coordinator import Nl43Coordinator
 from .facts import MeterData, is_running
 from .files import Nl43Files
+from .rion import Channel, FtpError, backoff
 from .rion.levels import measured_seconds
+from .rion.listing import Listing
 from .rion.vocabulary import (
     FTP,
     MEASURE,
+    PAUSE,
     STORE_MODE,
     STORE_NAME,
     OnOff,
@@ -29,23 +34,52 @@ from .rion.vocabulary import (
     format_store_name,
 )
 
-# A start between two looks that lie further apart was not seen.
+# Between two looks that lie further apart a start was not seen.
 SEEN: Final = timedelta(minutes=2)
 # What LE and Leq tell of the measured time, they tell to 2.4 %, and not of the same moment.
 TOLERANCE: Final = 0.03
 SLACK: Final = timedelta(seconds=2)
+# Longer than any measurement: such levels tell nothing.
+LONGEST: Final = timedelta(days=3650)
 # A listing is to the minute, and the meter's clock is known to a second.
 LISTED: Final = timedelta(minutes=2)
-# Seconds until the card is asked again where FTP was out of order.
+# Seconds until the card is asked again where FTP is out of order: twice as long each time, up to
+# six hours.
 RETRY: Final = 600.0
-SAVE_DELAY: Final = 600.0
+MAX_RETRIES: Final = 36
+# Seconds until a start is saved, and how often the last look at it is.
+SAVE_DELAY: Final = 5.0
+SAVE_INTERVAL: Final = timedelta(minutes=10)
 
 
 class _Stored(TypedDict):
-    """What is kept over a restart, in ISO form and UTC."""
+    """What is kept over a restart: times in ISO form and UTC, and seconds."""
 
     start: str | None
     seen: str | None
+    measured: float | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """What is known of one measurement, but for its start, and of the stop before it."""
+
+    # When the meter was last known not to measure, by its word and by its frames.
+    stopped: datetime | None = None
+    idle: datetime | None = None
+    # When it was first known to measure, by its word and by its frames.
+    running: datetime | None = None
+    ran: datetime | None = None
+    # Whether the start is only that of a look, which the next frame makes more exact.
+    is_rough: bool = False
+    # The last frame with a measured time: it tells the measurement from another one.
+    seen: datetime | None = None
+    measured: timedelta | None = None
+    # The start of what ran before a gap; the card may say that it is the same.
+    start_before: datetime | None = None
+    # The clock's offset by which the store's folder was dated.
+    clock_offset: timedelta | None = None
+    is_store_asked: bool = False
 
 
 class MeasurementStart:
@@ -56,15 +90,17 @@ class MeasurementStart:
         self._coordinator = coordinator
         self._files = files
         self._store = _start_store(coordinator.hass, coordinator.config_entry.entry_id)
+        self._saved_at: datetime | None = None
+        self._unfollow: CALLBACK_TYPE | None = None
         self._start: datetime | None = None
-        # Until when the meter was followed without a gap: what holds then may not hold now.
-        self._seen: datetime | None = None
+        self._run = _Run()
+        # Whether the meter was not followed: it may have done anything meanwhile.
         self._gap = True
-        self._stopped: datetime | None = None
-        self._first_running: datetime | None = None
-        self._measured: float | None = None
-        self._card_asked = -RETRY
+        self._frame_at: datetime | None = None
         self._card_told = False
+        self._card_due = 0.0
+        self._card_failures = 0
+        self._card_trouble: FtpError | None = None
         self._asking: asyncio.Task[None] | None = None
 
     @property
@@ -76,166 +112,240 @@ class MeasurementStart:
         """Take up what was known before a restart, and follow the meter."""
         if stored := await self._store.async_load():
             self._start = dt_util.parse_datetime(stored["start"] or "")
-            self._seen = dt_util.parse_datetime(stored["seen"] or "")
-        entry = self._coordinator.config_entry
-        entry.async_on_unload(self._coordinator.async_add_prompt_listener(self._follow))
+            self._run.seen = dt_util.parse_datetime(stored["seen"] or "")
+            seconds = stored["measured"]
+            self._run.measured = None if seconds is None else timedelta(seconds=seconds)
+        self._unfollow = self._coordinator.async_add_prompt_listener(self._follow)
 
     async def async_save(self) -> None:
-        """Keep what is known: the meter is let go of."""
+        """Keep what is known, and follow no longer: the meter is let go of."""
+        if self._unfollow is not None:
+            self._unfollow()
+            self._unfollow = None
         await self._store.async_save(self._to_store())
 
     def _to_store(self) -> _Stored:
         """Return what is to be kept."""
         return {
             "start": None if self._start is None else self._start.isoformat(),
-            "seen": None if self._seen is None else self._seen.isoformat(),
+            "seen": None if self._run.seen is None else self._run.seen.isoformat(),
+            "measured": None if self._run.measured is None else self._run.measured.total_seconds(),
         }
+
+    # What the poller sees
 
     @callback
     def _follow(self) -> None:
         """Take in a frame or a fact."""
-        data = self._coordinator.data
-        if not self._coordinator.last_update_success or data.at is None:
-            self._gap = True
-            self._stopped = self._first_running = None
-            return
-        self._follow_frame(data, data.at)
-        self._follow_state(data)
-
-    def _follow_frame(self, data: MeterData, at: datetime) -> None:
-        """Take in what a frame hints at."""
-        channel = data.reading.main
-        if not is_running(channel):
-            self._first_running = self._measured = None
-            if self._stopped is not None:
-                self._stopped = at
-        elif self._first_running is None:
-            self._first_running = at
-        known = channel.leq is not None and channel.le is not None
-        measured = measured_seconds(channel.leq, channel.le) if known else None  # type: ignore[arg-type]
-        if self._gap:
-            self._measured = measured
-            return
-        if self._is_another(measured, at):
-            # Stopped and started again between two looks.
-            self._begin_anew(stopped=self._seen)
-            self._first_running = at
-        self._measured = measured
-        self._seen = at
-
-    def _is_another(self, measured: float | None, at: datetime) -> bool:
-        """Tell whether less has been measured now than before."""
-        if measured is None or self._measured is None or self._seen is None:
-            return False
-        longest = (at - self._seen + SLACK).total_seconds() * (1 + TOLERANCE)
-        return measured < self._measured * (1 - 2 * TOLERANCE) and measured <= longest
-
-    def _follow_state(self, data: MeterData) -> None:
-        """Take in what the meter said that it is doing."""
+        data, run = self._coordinator.data, self._run
         fact = data.facts.get(MEASURE.name)
-        if fact is None:
+        if not self._coordinator.last_update_success or data.at is None or fact is None:
+            self._gap = True
+            run.stopped = run.idle = run.running = run.ran = None
             return
+        is_new = data.at != self._frame_at
+        self._frame_at = data.at
+        measured = _measured(data.reading.main)
+        if is_new and not is_running(data.reading.main):
+            run.idle, run.ran = data.at, None
+        elif is_new and run.ran is None:
+            run.ran = data.at - (measured or timedelta())
         if not data.measuring:
-            if self._stopped is None or fact.at > self._stopped:
-                self._begin_anew(stopped=fact.at)
             self._gap = False
-            self._seen = data.at
+            if fact.at != run.stopped:
+                self._begin_anew(stopped=fact.at)
             return
-        if self._gap:
-            self._close_gap(data)
-        if self._start is None:
-            self._set_start(self._seen_start(fact.at))
-        if self._start is None:
-            self._ask_card(data)
+        if self._gap or is_new:
+            self._follow_frame(data, data.at, measured)
+        self._gap = False
+        self._follow_running(data, data.at, fact.at)
 
-    def _begin_anew(self, stopped: datetime | None) -> None:
-        """Forget a measurement that has ended."""
-        self._stopped = stopped
+    def _follow_frame(self, data: MeterData, at: datetime, measured: timedelta | None) -> None:
+        """Take in how long a running measurement has measured."""
+        if measured is None or self._run.measured is None or self._run.seen is None:
+            if self._gap:
+                self._begin_anew(before=self._start)
+        else:
+            self._check_the_same(data, at, measured, self._run.measured, at - self._run.seen)
+        run = self._run
+        if measured is None:
+            return
+        run.seen, run.measured = at, measured
+        if self._start is None:
+            return
+        if run.is_rough and run.stopped is not None:
+            run.is_rough = False
+            self._set_start(max(run.stopped, min(self._start, at - measured)))
+        if self._saved_at is None or at - self._saved_at >= SAVE_INTERVAL:
+            self._save_soon()
+
+    def _check_the_same(
+        self,
+        data: MeterData,
+        at: datetime,
+        measured: timedelta,
+        before: timedelta,
+        elapsed: timedelta,
+    ) -> None:
+        """Forget the start if what runs is another measurement than before, or may be."""
+        if measured > (elapsed + SLACK) * (1 + TOLERANCE):
+            # Some of it was measured before the last look.
+            return
+        is_followed = not self._gap and elapsed <= SEEN
+        if measured < before * (1 - 2 * TOLERANCE):
+            # Stopped and started again since the last look.
+            self._begin_anew(stopped=at - elapsed if is_followed else None)
+            self._run.ran = at - measured
+            return
+        is_paused = measured == before and data.get(PAUSE) is OnOff.ON
+        if not is_followed and not is_paused and not self._fits(at, measured):
+            self._begin_anew(before=self._start)
+
+    def _fits(self, at: datetime, measured: timedelta) -> bool:
+        """Tell whether the start explains what was measured, whichever measurement it was."""
+        if self._start is None:
+            return False
+        return abs(at - self._start - measured) + measured * TOLERANCE <= LISTED
+
+    def _follow_running(self, data: MeterData, at: datetime, said: datetime) -> None:
+        """Take in that the meter says it measures."""
+        run = self._run
+        if run.running is None:
+            # What it said before it was started anew is of no use.
+            run.running = said if run.stopped is None or said >= run.stopped else at
+        if run.clock_offset is None:
+            run.clock_offset = data.clock_offset
+        if self._start is None:
+            self._see_start(run.running)
+        if self._start is None:
+            self._ask_card(data, run.running)
+
+    def _begin_anew(
+        self, *, stopped: datetime | None = None, before: datetime | None = None
+    ) -> None:
+        """Forget a measurement that has ended, or may have."""
+        self._run = _Run(stopped=stopped, start_before=before)
         self._card_told = False
-        self._card_asked = -RETRY
         if self._asking is not None:
             self._asking.cancel()
         self._set_start(None)
 
-    def _close_gap(self, data: MeterData) -> None:
-        """Decide after a gap whether this is the measurement from before."""
-        self._gap = False
-        if self._start is not None and not self._must_be_the_same(data):
-            self._begin_anew(stopped=None)
-        self._seen = data.at
-
-    def _must_be_the_same(self, data: MeterData) -> bool:
-        """Tell whether more has been measured than fits into the gap."""
-        if self._measured is None or self._seen is None or data.at is None:
-            return False
-        gap = (data.at - self._seen + SLACK).total_seconds()
-        return self._measured > gap * (1 + TOLERANCE)
-
-    def _seen_start(self, running: datetime) -> datetime | None:
-        """Return the start that was seen, None if it lies between looks far apart."""
-        if self._stopped is None:
-            return None
+    def _see_start(self, running: datetime) -> None:
+        """Note the start if it was seen: if it lies between two looks that are near each other."""
+        run = self._run
+        if run.stopped is None:
+            return
         told = self._coordinator.told_start
-        if told is not None and self._stopped <= told:
-            return told
-        first = min(running, self._first_running or running)
-        return first if first - self._stopped <= SEEN else None
+        if told is not None and run.stopped <= told:
+            self._set_start(told)
+            return
+        since, first = run.stopped, running
+        if run.ran is not None:
+            first = min(first, run.ran)
+            if run.idle is not None and run.idle < first:
+                # The frames of this meter tell when it does not measure.
+                since = max(since, run.idle)
+        if first - since <= SEEN:
+            self._set_start(max(since, first))
+            run.is_rough = run.ran is None
 
     def _set_start(self, start: datetime | None) -> None:
         """Note the start, and keep it soon."""
         if start != self._start:
             self._start = start
-            self._store.async_delay_save(self._to_store)
+            self._run.is_rough = False
+            self._save_soon()
+
+    def _save_soon(self) -> None:
+        """Keep what is known now."""
+        self._saved_at = self._frame_at
+        self._store.async_delay_save(self._to_store, SAVE_DELAY)
 
     # The card
 
-    def _ask_card(self, data: MeterData) -> None:
+    def _ask_card(self, data: MeterData, running: datetime) -> None:
         """Look for the store's folder: once a measurement, and seldom while FTP is out of order."""
+        run = self._run
+        if not self._files.has_login or self._card_told or data.get(FTP) is OnOff.OFF:
+            return
+        store = [data.facts.get(setting.name) for setting in (STORE_MODE, STORE_NAME)]
+        if any(fact is not None and fact.at < running for fact in store):
+            # They may have been set at the meter before it was started there.
+            if not run.is_store_asked:
+                run.is_store_asked = True
+                self._coordinator.async_doubt(STORE_MODE, STORE_NAME)
+            return
+        is_stored = None not in store and data.get(STORE_MODE) is not StoreMode.MANUAL
+        is_asking = self._asking is not None and not self._asking.done()
+        if not is_stored or run.clock_offset is None or is_asking:
+            return
         now = self._coordinator.hass.loop.time()
-        ready = (
-            self._files.has_login
-            and not self._card_told
-            and now - self._card_asked >= RETRY
-            and (self._asking is None or self._asking.done())
-            and data.get(FTP) is not OnOff.OFF
-            and data.get(STORE_MODE) not in {None, StoreMode.MANUAL}
-            and data.get(STORE_NAME) is not None
-            and data.clock_offset is not None
-        )
-        if ready:
-            self._card_asked = now
+        is_mended = self._card_trouble is not None and self._files.trouble is None
+        if now >= self._card_due or is_mended:
+            self._card_trouble = None
+            self._card_failures += 1
+            self._card_due = now + RETRY * backoff(self._card_failures, MAX_RETRIES)
             self._asking = self._coordinator.config_entry.async_create_background_task(
                 self._coordinator.hass,
-                self._read_card(data),
+                self._read_card(),
                 name=f"{DOMAIN} {self._coordinator.name} start",
             )
 
-    async def _read_card(self, data: MeterData) -> None:
+    async def _read_card(self) -> None:
         """Take the start from the card."""
         try:
+            # What was listed before the start is of no use.
             self._files.async_forget()
             listing = await self._files.async_list(await self._files.async_root())
         except HomeAssistantError as err:
             LOGGER.debug("%s: no start of the measurement by FTP: %s", self._coordinator.name, err)
+            self._card_trouble = self._files.trouble
             return
         self._card_told = True
+        self._card_failures, self._card_due = 0, 0.0
+        self._set_start(self._start_by(listing))
+
+    def _start_by(self, listing: Listing) -> datetime | None:
+        """Return the start that the card tells; None where it tells none, or one that cannot be."""
+        data = self._coordinator.data
         stores = [
             (entry.modified, entry.name, entry.to_the_minute)
             for entry in listing.entries
             if entry.is_folder and entry.name.startswith("Auto_") and entry.modified is not None
         ]
-        modified, newest, to_the_minute = max(stores, default=(None, "", False))
-        name = data.get(STORE_NAME)
+        name, at, offset = data.get(STORE_NAME), data.at, self._run.clock_offset
+        if not stores or name is None or at is None or offset is None:
+            return None
+        modified, newest, to_the_minute = max(stores)
         # The newest store has another name where nothing is stored, as on a full card.
-        is_its = name is not None and newest == f"Auto_{format_store_name(name)}"
-        start = self._files.to_utc(modified) if is_its and to_the_minute and modified else None
-        if start is not None and self._is_possible(start):
-            self._set_start(start)
+        if newest != f"Auto_{format_store_name(name)}" or not to_the_minute:
+            return None
+        with contextlib.suppress(OverflowError):
+            return self._checked(modified.replace(tzinfo=UTC) - offset, data, at)
+        return None
 
-    def _is_possible(self, start: datetime) -> bool:
-        """Tell whether a start leaves time for what has been measured since."""
-        elapsed = (dt_util.utcnow() - start + LISTED).total_seconds()
-        return elapsed >= 0 and (self._measured or 0.0) * (1 - TOLERANCE) <= elapsed
+    def _checked(self, start: datetime, data: MeterData, at: datetime) -> datetime | None:
+        """Return the start that the card tells if it fits what was measured since."""
+        before = self._run.start_before
+        if before is not None and abs(start - before) <= LISTED:
+            # The same measurement as before, so that a pause explains what is missing.
+            return before
+        measured = _measured(data.reading.main)
+        missing = at - start if measured is None else abs(at - start - measured)
+        if missing < -LISTED:
+            return None
+        # A folder of an earlier measurement, or a clock that was set since.
+        if measured is not None and missing > LISTED + measured * TOLERANCE:
+            return None
+        return min(start, at)
+
+
+def _measured(channel: Channel) -> timedelta | None:
+    """Return how long a measurement has measured, None where its levels do not tell."""
+    if channel.leq is None or channel.le is None:
+        return None
+    seconds = measured_seconds(channel.leq, channel.le)
+    return timedelta(seconds=seconds) if seconds <= LONGEST.total_seconds() else None
 
 
 def _start_store(hass: HomeAssistant, entry_id: str) -> Store[_Stored]:
