@@ -137,11 +137,12 @@ class Nl43Files:
     async def async_close(self) -> None:
         """End what is under way and begin nothing more: the meter is let go of."""
         self._closed = True
+        self.async_forget()
         if self._session is not None:
             self._session.abort()
         # Those who wait before us learn in turn that it is closed.
         async with self._lock:
-            self._listings.clear()
+            pass
 
     # What others see
 
