@@ -2,7 +2,8 @@
 
 For each number of meters: the interval between frames as the meters see it, at the default
 interval and live, the CPU time and the memory of Home Assistant with its recorder, the rows
-it writes. Figures are printed, nothing is judged.
+it writes. Then how fast a folder of a card is downloaded, beside Python's own FTP client, and
+what memory that takes. Figures are printed, nothing is judged.
 """
 
 import argparse
@@ -10,9 +11,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+import ftplib
 import itertools
 import json
 from pathlib import Path
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -22,6 +25,7 @@ from typing import Any, Final
 
 import psutil
 
+from script.bench_meters import FILE_SIZE, FOLDER
 from script.hass_client import Account, HassClient, MeterAddress
 from script.real_hass import HOST, ROOT, RealHass, free_port, running
 
@@ -32,6 +36,10 @@ SETTLE: Final = 45.0
 COMMIT: Final = 6.0
 FLOWS_AT_ONCE: Final = 10
 MANY_METERS_LINE: Final = 2**26
+ROUNDS: Final = 3
+MEGABYTE: Final = 1_000_000
+# Seconds between two looks at the memory.
+LOOK: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +62,14 @@ class Meters:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, count: int) -> AsyncIterator[Meters]:
-        """Run so many meters."""
+    async def running(cls, count: int, files: int = 0) -> AsyncIterator[Meters]:
+        """Run so many meters, with so many files on their cards."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "script.bench_meters",
             str(count),
+            str(files),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -112,6 +121,9 @@ async def measure(hass: RealHass, meters: Meters, seconds: float, name: str) -> 
     intervals = [
         later - earlier for meter in seen for earlier, later in itertools.pairwise(meter["frames"])
     ]
+    if not intervals:
+        print(f"  {name:<8} no meter was read twice in {seconds:g} s: measure for longer")
+        return
     frames = sum(len(meter["frames"]) for meter in seen)
     answers = [answer for meter in seen for answer in meter["answers"]]
     elapsed, cpu = after.at - before.at, after.cpu - before.cpu
@@ -163,16 +175,109 @@ async def bench(count: int, seconds: float) -> None:
                 await measure(hass, meters, seconds, "live")
 
 
+def fetch_plainly(ports: dict[str, int], folder: Path) -> None:
+    """Fetch the folder as Python's own client does."""
+    folder.mkdir()
+    with ftplib.FTP() as ftp:  # noqa: S321 - the meter has no other
+        ftp.connect(HOST, ports["ftp_port"])
+        ftp.login("USER", "0000")
+        ftp.set_pasv(False)
+        ftp.cwd(FOLDER)
+        for name in ftp.nlst():
+            with (folder / name).open("wb") as out:
+                ftp.retrbinary(f"RETR {name}", out.write)
+
+
+@asynccontextmanager
+async def highest_memory(pid: int) -> AsyncIterator[list[int]]:
+    """Look at the memory of a process for the time of a block; the highest is the first item."""
+    process = psutil.Process(pid)
+    highest = [process.memory_info().rss]
+
+    async def look() -> None:
+        while True:
+            highest[0] = max(highest[0], process.memory_info().rss)
+            await asyncio.sleep(LOOK)
+
+    task = asyncio.create_task(look())
+    try:
+        yield highest
+    finally:
+        task.cancel()
+
+
+async def fetch(client: HassClient) -> dict[str, Any]:
+    """Download the folder by the action; return what it says."""
+    (entry,) = await client.get("config/config_entries/entry?domain=nl43")
+    answer = await client.command(
+        "call_service",
+        domain="nl43",
+        service="download",
+        service_data={"config_entry_id": entry["entry_id"], "path": FOLDER},
+        return_response=True,
+    )
+    response: dict[str, Any] = answer["response"]
+    return response
+
+
+async def bench_files(count: int) -> None:
+    """Measure how fast so many files come, and what memory that takes."""
+    size = count * FILE_SIZE / MEGABYTE
+    with tempfile.TemporaryDirectory() as folder:
+        hass = RealHass(Path(folder), free_port(), auto_login=False)
+        hass.write_config()
+        async with (
+            Meters.running(1, count) as meters,
+            running(hass),
+            HassClient.logged_in(hass.url, Account()) as client,
+        ):
+            await add_meters(client, meters)
+            await asyncio.sleep(SETTLE)
+            print(f"{count} files, {size:.0f} MB", flush=True)
+            process = psutil.Process(hass.pid)
+            plain = Path(folder) / "plain"
+            for _ in range(ROUNDS):
+                began = time.monotonic()
+                await asyncio.to_thread(fetch_plainly, meters.ports[0], plain)
+                plainly = time.monotonic() - began
+                shutil.rmtree(plain)
+                before = process.memory_info().rss
+                async with highest_memory(hass.pid) as highest:
+                    began = time.monotonic()
+                    response = await fetch(client)
+                    seconds = time.monotonic() - began
+                after = process.memory_info().rss
+                began = time.monotonic()
+                again = await fetch(client)
+                print(
+                    f"  ftplib {size / plainly:.0f} MB/s, nl43.download {size / seconds:.0f} MB/s;"
+                    f" memory before {before / 2**20:.0f} MB, at most {highest[0] / 2**20:.0f} MB,"
+                    f" after {after / 2**20:.0f} MB\n"
+                    f"           {len(response['saved'])} saved, {response['bytes']} bytes;"
+                    f" repeated: {len(again['skipped'])} here already, {again['bytes']} bytes,"
+                    f" {time.monotonic() - began:.2f} s",
+                    flush=True,
+                )
+                shutil.rmtree(hass.media / "nl43")
+            (seen,) = await meters.seen()
+            print(f"  violations {seen['violations']}", flush=True)
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument(
-        "--meters", type=int, nargs="+", default=[1, 20, 100], help="how many (%(default)s)"
+        "--meters", type=int, nargs="*", default=[1, 20, 100], help="how many (%(default)s)"
     )
     parser.add_argument("--seconds", type=float, default=120.0, help="how long each (%(default)s)")
+    parser.add_argument(
+        "--files", type=int, default=40, help="how many of 5 MB to download (%(default)s)"
+    )
     arguments = parser.parse_args()
     for count in arguments.meters:
         asyncio.run(bench(count, arguments.seconds))
+    if arguments.files:
+        asyncio.run(bench_files(arguments.files))
 
 
 if __name__ == "__main__":

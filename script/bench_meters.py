@@ -10,9 +10,13 @@ from contextlib import AsyncExitStack
 import json
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
 from nl43_sim import SimulatedMeter, SimulatorConfig
+from nl43_sim.card import Pattern
+
+FOLDER: Final = "/NL-43/Auto_0200"
+FILE_SIZE: Final = 5_000_000
 
 
 def seen(meter: SimulatedMeter, since: float) -> dict[str, Any]:
@@ -29,8 +33,8 @@ def seen(meter: SimulatedMeter, since: float) -> dict[str, Any]:
     }
 
 
-async def serve(count: int) -> None:
-    """Run the meters until stdin ends."""
+async def serve(count: int, files: int) -> None:
+    """Run the meters until stdin ends, with so many files more on their cards."""
     async with AsyncExitStack() as stack:
         meters = [
             await stack.enter_async_context(
@@ -38,6 +42,11 @@ async def serve(count: int) -> None:
             )
             for index in range(count)
         ]
+        for meter in meters:
+            for index in range(files):
+                meter.state.card.add_file(
+                    f"{FOLDER}/{index:04}.wav", Pattern(FILE_SIZE), meter.state.clock.now()
+                )
         ports = [{"port": meter.port, "ftp_port": meter.ftp_port} for meter in meters]
         print(json.dumps(ports), flush=True)
         since = time.monotonic()
@@ -50,7 +59,9 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int)
-    asyncio.run(serve(parser.parse_args().count))
+    parser.add_argument("files", type=int)
+    arguments = parser.parse_args()
+    asyncio.run(serve(arguments.count, arguments.files))
 
 
 if __name__ == "__main__":
