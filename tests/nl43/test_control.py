@@ -398,10 +398,15 @@ async def test_nothing_to_store(
 # The clock
 
 
+def clock_ahead(sim: SimulatedMeter) -> float:
+    """Return by how many seconds the meter's clock is ahead of the site's."""
+    site = dt_util.now().replace(tzinfo=None)
+    return (sim.state.clock.now() - site).total_seconds()
+
+
 def clock_error(sim: SimulatedMeter) -> float:
     """Return by how many seconds the meter's clock differs from the site's."""
-    site = dt_util.now().replace(tzinfo=None)
-    return abs((sim.state.clock.now() - site).total_seconds())
+    return abs(clock_ahead(sim))
 
 
 async def test_the_clock_gets_the_sites_time(
@@ -434,12 +439,12 @@ async def test_a_clock_that_is_right_to_some_seconds_is_set(
 ) -> None:
     """A small error is put right as well."""
     await set_up(hass, entry, sim)
-    sim.state.clock_offset += 4.0
+    sim.state.clock_offset += 4.0 - clock_ahead(sim)
     await command(hass, SYNC)
     assert clock_error(sim) < 1
 
 
-@pytest.mark.parametrize("ahead", [6.5, -6.5])
+@pytest.mark.parametrize("ahead", [7.5, -7.5])
 async def test_a_clock_that_does_not_take_its_time(
     hass: HomeAssistant,
     persistent: None,
@@ -451,7 +456,7 @@ async def test_a_clock_that_does_not_take_its_time(
     """Said done, but it goes on as before: told, if it is more than some seconds."""
     await set_up(hass, entry, sim)
     monkeypatch.setattr(MeterClock, "set", lambda *_: None)
-    sim.state.clock_offset += ahead - clock_error(sim)
+    sim.state.clock_offset += ahead - clock_ahead(sim)
     assert (await refusal(hass, SYNC)).translation_key == "not_taken"
     sim.state.clock_offset -= ahead / 2
     await command(hass, SYNC)

@@ -380,6 +380,7 @@ async def test_stand_by_in_mid_poll(
         looking.set()
         await found.wait()
         poller.connection = ConnectionState.WEDGED
+        poller._async_update_prompt_listeners()
 
     monkeypatch.setattr(coordinator, "FAILURES_TO_LOSE", 1)
     monkeypatch.setattr(poller, "_look_closer", look_closer)

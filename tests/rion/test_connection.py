@@ -530,7 +530,8 @@ async def test_renew_shortens_a_long_backoff(
     meter.connection._losses = 12
     assert meter.connection.reconnect_in > 50 * QUICK
     caller = asyncio.create_task(meter.reading())
-    await asyncio.sleep(0)
+    # It waits by now.
+    await asyncio.sleep(2 * QUICK)
     sim.clear()
     begun = time.monotonic()
     meter.connection.renew()
