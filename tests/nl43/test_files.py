@@ -39,7 +39,7 @@ STORE: Final = "/NL-43/Auto_0042"
 HOME: Final = f"nl43/{SERIAL}{STORE}"
 # As long as a transfer at the held back rate takes a second or so.
 RATE: Final = 1_000_000
-LARGE: Final = 1_000_000
+LARGE: Final = 600_000
 ENDS: Final = (datetime.min, datetime.max)  # noqa: DTZ901 - a meter tells no zone
 
 
@@ -237,8 +237,8 @@ async def test_two_meters(hass: HomeAssistant, meter: Meter) -> None:
     config = replace(quick_meter("07654321"), measuring=False)
     async with SimulatedMeter(config) as sim:
         other = await set_up(hass, sim, meter.media, "07654321")
-        path = meter.put("a.rnd", LARGE)
-        other.put("a.rnd", LARGE // 2)
+        path = meter.put("a.rnd", 2 * LARGE)
+        other.put("a.rnd", LARGE)
         task = await meter.begin()
         download = await other.files.async_download(path, "site")
         assert meter.is_sending()
@@ -247,7 +247,7 @@ async def test_two_meters(hass: HomeAssistant, meter: Meter) -> None:
         await task
         download = await meter.files.async_download(path, "site")
         assert download.saved == [meter.media / f"site/{SERIAL}{path}"]
-        assert set(sizes(meter.media / "site").values()) == {LARGE, LARGE // 2}
+        assert set(sizes(meter.media / "site").values()) == {2 * LARGE, LARGE}
         assert await hass.config_entries.async_unload(other.entry.entry_id)
         assert sim.violations == []
 
@@ -466,7 +466,7 @@ async def test_polls_during_a_transfer(meter: Meter, caplog: pytest.LogCaptureFi
     meter.hass.config_entries.async_update_entry(
         meter.entry, options={"scan_interval": 0.01, "live_interval": 0.01}
     )
-    meter.put("a.rnd", LARGE)
+    meter.put("a.rnd", 2 * LARGE)
     task = await meter.begin()
     meter.sim.inject(Fault.REFUSE_DOD)
     await until(lambda: coordinator.failures > 4)
