@@ -16,9 +16,10 @@ from homeassistant.const import Platform
 from homeassistant.helpers.entity import EntityDescription
 from homeassistant.util.yaml import load_yaml
 import pytest
+import voluptuous as vol
 
 import custom_components.nl43
-from custom_components.nl43 import config_flow, errors, login, repairs
+from custom_components.nl43 import config_flow, errors, login, repairs, services
 from custom_components.nl43.const import DOMAIN, PLATFORMS
 from custom_components.nl43.facts import NOTHING_KNOWN
 from custom_components.nl43.rion import FtpError, WrongMeterError
@@ -252,6 +253,39 @@ def test_config_aborts() -> None:
 def test_discovery_title() -> None:
     """A discovered meter is offered by its address."""
     assert placeholders(TEXTS["config"]["flow_title"]) == {"name"}
+
+
+# Actions
+
+ACTIONS: Final = load_yaml(FOLDER / "services.yaml")
+
+
+def test_actions() -> None:
+    """Each action has its texts, its icon and its form, and nothing else has."""
+    assert isinstance(ACTIONS, dict)
+    names = set(services.ACTIONS)
+    assert set(TEXTS["services"]) == set(ICONS["services"]) == set(ACTIONS) == names
+    assert all(set(icon) == {"service"} for icon in ICONS["services"].values())
+
+
+@pytest.mark.parametrize("name", list(services.ACTIONS))
+def test_action_fields(name: str) -> None:
+    """Each field of an action has a name, an explanation and a selector; the defaults agree."""
+    assert isinstance(ACTIONS, dict)
+    form, texts = ACTIONS[name], TEXTS["services"][name]
+    schema = {str(key): key for key in services.ACTIONS[name].fields}
+    assert form["target"] == {"device": [{"integration": DOMAIN}]}
+    assert set(form["fields"]) == set(texts["fields"]) == {"config_entry_id", *schema}
+    assert texts["name"]
+    assert texts["description"].endswith(".")
+    for field, text in texts["fields"].items():
+        assert set(text) == {"name", "description"}
+        (selector,) = form["fields"][field]["selector"]
+        assert selector in ("config_entry", "boolean", "text")
+    for field, key in schema.items():
+        assert form["fields"][field].get("required", False) is isinstance(key, vol.Required)
+        default = None if key.default is vol.UNDEFINED else key.default()
+        assert form["fields"][field].get("default") is default
 
 
 # Repairs
