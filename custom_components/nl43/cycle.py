@@ -25,7 +25,7 @@ from .control import (
 from .coordinator import Nl43Coordinator
 from .errors import translated
 from .files import Download, Nl43Files
-from .rion import CommandError, Priority, RionError, SpecificationError
+from .rion import CommandError, Priority, ResultError, RionError, SpecificationError
 from .rion.vocabulary import (
     FTP,
     MAX_STORE_NAME,
@@ -167,18 +167,24 @@ async def _store_kind(coordinator: Nl43Coordinator) -> str:
 @contextlib.asynccontextmanager
 async def _ftp_on(coordinator: Nl43Coordinator) -> AsyncGenerator[None]:
     """Have the meter's FTP server on, and put it back afterwards as it was."""
-    was: OnOff | None = None
+    is_switched = False
     try:
         async with commanding(coordinator):
+            was: OnOff | None = None
             # A meter that cannot say may have it on all the same.
             with contextlib.suppress(CommandError, SpecificationError):
                 was = await coordinator.async_ask(FTP, Priority.PERSON)
             if was is OnOff.OFF:
-                await async_set_quietly(coordinator, FTP, OnOff.ON)
+                # Also where the answer is lost, and nobody knows.
+                is_switched = True
+                try:
+                    await async_set_quietly(coordinator, FTP, OnOff.ON)
+                except ResultError:
+                    is_switched = False
+                    raise
         yield
     finally:
-        # Also where it is not certain whether it was switched on.
-        if was is OnOff.OFF:
+        if is_switched:
             try:
                 await async_set(coordinator, FTP, OnOff.OFF)
             except HomeAssistantError as err:
