@@ -1309,6 +1309,26 @@ async def test_reconnect_twenty_times(
     assert state(hass, CONNECTION) == "connected"
 
 
+async def test_reconnect_waits_for_its_turn(
+    hass: HomeAssistant, persistent: None, entry: MockConfigEntry, sim: SimulatedMeter
+) -> None:
+    """The few seconds until the meter may be connected to are no error, nor a failed poll."""
+    poller = await set_up(hass, entry, sim)
+    failures = []
+    poller.async_add_prompt_listener(lambda: failures.append(poller.failures))
+    for _ in range(4):
+        await command(hass, RECONNECT)
+        seen = last_frame(poller)
+        # The poll that follows a command is over, too.
+        await until(partial(_newer_frame, poller, seen))
+    assert set(failures) == {0}
+
+
+def _newer_frame(poller: Nl43Coordinator, seen: datetime) -> bool:
+    """Tell whether a poll has ended since."""
+    return last_frame(poller) > seen and not poller._polling.locked()
+
+
 async def test_reconnect_twenty_times_in_vain(
     hass: HomeAssistant,
     quick: None,
