@@ -162,11 +162,11 @@ class MeasurementStart:
 
     def _follow_frame(self, data: MeterData, at: datetime, measured: timedelta | None) -> None:
         """Take in how long a running measurement has measured."""
-        if measured is None or self._run.measured is None or self._run.seen is None:
-            if self._gap:
-                self._begin_anew(before=self._start)
-        else:
-            self._check_the_same(data, at, measured, self._run.measured, at - self._run.seen)
+        run = self._run
+        if measured is not None and run.measured is not None and run.seen is not None:
+            self._check_the_same(data, at, measured, run.measured, at - run.seen)
+        elif self._gap and not (measured is not None and self._fits(at, measured)):
+            self._begin_anew(before=self._start)
         run = self._run
         if measured is None:
             return
