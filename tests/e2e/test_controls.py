@@ -12,7 +12,7 @@ from .pages import device_path, open_page, take_screenshot, until
 
 # The settings that change least are asked last.
 ALL_ASKED_MS: Final = 90_000
-WHOLE_PAGE: Final[ViewportSize] = {"width": 1280, "height": 1750}
+WHOLE_PAGE: Final[ViewportSize] = {"width": 1280, "height": 2450}
 CLOCK_IS_OFF: Final = "The clock of NL-43 01430004 is wrong"
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -48,6 +48,8 @@ async def test_command_a_meter(site: Site, user_page: Page, living: SimulatedMet
     await until(lambda: state.settings["frequency weighting (main)"] == "C")
     await measurement.click()
     await expect(page.get_by_text("already holds data").first).to_be_visible()
+    # The browser shows what was asked for, until it hears that nothing came of it.
+    await expect(measurement.get_by_role("switch")).not_to_be_checked()
     await take_screenshot(page, "would-overwrite")
     assert not state.measuring
     await row(page, "Store mode", "select").click()
