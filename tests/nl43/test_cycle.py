@@ -35,10 +35,10 @@ type Strike = Callable[[Any, Fault], bool]
 def media(
     hass: HomeAssistant, patient: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Path:
-    """Return the media folder; what is waited for by FTP fails soon."""
-    monkeypatch.setattr(ftp, "TIMEOUT", 0.5)
+    """Return the media folder; what is waited for is not for long."""
+    monkeypatch.setattr(ftp, "TIMEOUT", 3.0)
     monkeypatch.setattr(files, "READY_PAUSE", 0.05)
-    monkeypatch.setattr(files, "READY_LIMIT", 1.5)
+    monkeypatch.setattr(files, "READY_LIMIT", 3.0)
     monkeypatch.setattr(control, "CONFIRM_LIMIT", 5.0)
     monkeypatch.setattr(cycle, "CONFIRM_LIMIT", 5.0)
     hass.config.media_dirs = {"local": str(tmp_path)}
@@ -487,9 +487,14 @@ async def test_stop_that_saves_nothing(
     fault: Fault,
     why: str,
     ftp_word: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The stop stands; why nothing was saved is said in full; FTP is as it was; then it works."""
     await measuring(hass, entry, sim, f"FTP,{ftp_word}")
+    if fault is Fault.FTP_DATA_BLOCKED:
+        monkeypatch.setattr(ftp, "TIMEOUT", 0.4)
+    if fault is Fault.FTP_LATE:
+        monkeypatch.setattr(files, "READY_LIMIT", 0.5)
     sim.inject(fault)
     if fault is Fault.FTP_LATE and ftp_word == "On":
         sim._switch_ftp(on=False)
@@ -506,6 +511,8 @@ async def test_stop_that_saves_nothing(
     lines = sent(sim)
     assert len(set(lines)) == len(lines)
     sim.clear()
+    monkeypatch.setattr(ftp, "TIMEOUT", 3.0)
+    monkeypatch.setattr(files, "READY_LIMIT", 3.0)
     if fault is Fault.FTP_LATE and ftp_word == "On":
         sim._switch_ftp(on=True)
     answer = await perform(hass, "stop_cycle", **by_entry(entry))

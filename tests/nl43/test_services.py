@@ -54,10 +54,10 @@ ANSWERS: Final[dict[str, set[str]]] = {
 def media(
     hass: HomeAssistant, quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Path:
-    """Return the media folder; what is waited for by FTP fails soon."""
-    monkeypatch.setattr(ftp, "TIMEOUT", 0.5)
+    """Return the media folder; what is waited for is not for long."""
+    monkeypatch.setattr(ftp, "TIMEOUT", 3.0)
     monkeypatch.setattr(files, "READY_PAUSE", 0.05)
-    monkeypatch.setattr(files, "READY_LIMIT", 1.0)
+    monkeypatch.setattr(files, "READY_LIMIT", 3.0)
     hass.config.media_dirs = {"local": str(tmp_path)}
     return tmp_path
 
@@ -262,13 +262,15 @@ async def test_what_no_action_takes(hass: HomeAssistant) -> None:
 
 async def test_only_administrators_send_commands(
     hass: HomeAssistant,
-    loaded: MockConfigEntry,
+    patient: None,
+    entry: MockConfigEntry,
     sim: SimulatedMeter,
     hass_read_only_user: MockUser,
     hass_admin_user: MockUser,
 ) -> None:
     """A raw question is for support cases."""
-    data = {"command": "Battery Type?", **by_entry(loaded)}
+    await ready(hass, entry, sim)
+    data = {"command": "Battery Type?", **by_entry(entry)}
     with pytest.raises(Unauthorized):
         await perform(hass, "send_command", Context(user_id=hass_read_only_user.id), **data)
     assert "Battery Type?" not in asked(sim)
@@ -470,6 +472,7 @@ async def test_each_action_against_a_fault(
         (control, "CONFIRM_LIMIT", 0.2),
         (cycle, "CONFIRM_LIMIT", 0.2),
         (coordinator, "MAX_BACKOFF", 0.05),
+        (ftp, "TIMEOUT", 0.3 if fault in (Fault.GONE, Fault.FTP_DATA_BLOCKED) else 3.0),
     ):
         monkeypatch.setattr(module, name, seconds)
     await ready(hass, entry, sim)
