@@ -186,6 +186,10 @@ async def test_permission(
     hass_admin_user: MockUser,
 ) -> None:
     """Only who may read all the meter's entities gets its frames."""
+    # The last question that brings an entity.
+    await until(lambda: "FTP" in loaded.runtime_data.coordinator.data.facts)
+    await loaded.runtime_data.coordinator.async_refresh()
+    await hass.async_block_till_done()
     entities = er.async_entries_for_config_entry(er.async_get(hass), loaded.entry_id)
     allowed = {entity.entity_id: True for entity in entities}
     browser = await hass_ws_client(hass)
