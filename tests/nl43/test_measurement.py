@@ -136,7 +136,11 @@ def _fields(channel: Channel) -> dict[str, Any]:
 
 @pytest.fixture
 async def story(
-    hass: HomeAssistant, entry: MockConfigEntry, sim: SimulatedMeter, monkeypatch: Any
+    hass: HomeAssistant,
+    patient: None,
+    entry: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Story:
     """Return a meter that is not polled."""
     monkeypatch.setattr(ftp, "TIMEOUT", 1.0)
