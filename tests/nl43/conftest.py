@@ -107,8 +107,13 @@ def entry(hass: HomeAssistant, sim: SimulatedMeter) -> MockConfigEntry:
 
 
 @pytest.fixture
-async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry:
-    """Return the configured meter, set up and read."""
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
+async def loaded(
+    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> MockConfigEntry:
+    """Return the configured meter, set up and read, however busy this machine is."""
+    with monkeypatch.context() as patience:
+        for name in ("ANSWER_TIMEOUT", "CONNECT_TIMEOUT"):
+            patience.setattr(connection, name, 2.0)
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done()
     return entry
