@@ -216,14 +216,14 @@ async def _check_start(coordinator: Nl43Coordinator) -> None:
     if (await coordinator.async_ask(MEASURE, Priority.PERSON)).measuring:
         return
     by_hand = coordinator.data.get(STORE_MODE) is StoreMode.MANUAL
-    if by_hand and await _stores_results_only(coordinator):
+    if by_hand and await stores_results_only(coordinator):
         return
-    if await _would_overwrite(coordinator) and not await _stores_results_only(coordinator):
+    if await _would_overwrite(coordinator) and not await stores_results_only(coordinator):
         name = await coordinator.async_ask(STORE_NAME, Priority.PERSON)
         raise refused(coordinator, "would_overwrite", name=format_store_name(name))
 
 
-async def _stores_results_only(coordinator: Nl43Coordinator) -> bool:
+async def stores_results_only(coordinator: Nl43Coordinator) -> bool:
     """Tell whether a measurement leaves the card alone: by hand, result is put after result."""
     try:
         return await coordinator.async_ask(STORE_MODE, Priority.PERSON) is StoreMode.MANUAL

@@ -21,6 +21,7 @@ from .control import (
     check_awake,
     commanding,
     refused,
+    stores_results_only,
 )
 from .coordinator import Nl43Coordinator
 from .errors import translated
@@ -31,11 +32,9 @@ from .rion.vocabulary import (
     MAX_STORE_NAME,
     MEASURE,
     OVERWRITE,
-    STORE_MODE,
     STORE_NAME,
     OnOff,
     Overwrite,
-    StoreMode,
     format_store_name,
 )
 
@@ -134,7 +133,8 @@ async def async_stop_cycle(
     if download and not files.has_login:
         raise refused(coordinator, "no_ftp_login")
     async with commanding(coordinator):
-        kind = await _store_kind(coordinator)
+        # The folder that the meter stores into.
+        kind = "Manual" if await stores_results_only(coordinator) else "Auto"
         name = await coordinator.async_ask(STORE_NAME, Priority.PERSON)
         await async_stop(coordinator)
     files.async_forget()
@@ -154,14 +154,6 @@ async def async_stop_cycle(
             folder=folder,
             error=str(err),
         ) from err
-
-
-async def _store_kind(coordinator: Nl43Coordinator) -> str:
-    """Return the first part of the name of the folder that the meter stores into."""
-    with contextlib.suppress(CommandError, SpecificationError):
-        if await coordinator.async_ask(STORE_MODE, Priority.PERSON) is StoreMode.MANUAL:
-            return "Manual"
-    return "Auto"
 
 
 @contextlib.asynccontextmanager
