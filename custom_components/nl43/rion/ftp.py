@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Final
 
 from .errors import FtpDataError, FtpError, FtpLoginError, FtpNotFoundError, FtpUnreachableError
+from .link import keep_alive
 from .listing import MAX_LINE, Listing, parse_listing
 
 PORT: Final = 21
@@ -37,8 +38,6 @@ _MAX_REPLY_LINES: Final = 100
 _CHUNK: Final = 262_144
 # Names of a real meter are ASCII. Latin-1 takes any other byte too, and gives back the same.
 _ENCODING: Final = "latin-1"
-# Seconds: a NAT on the way forgets a connection that is silent during a long transfer.
-_KEEPALIVE_IDLE: Final = 15
 
 _CODE: Final = re.compile(r"[1-5][0-9]{2}(?![0-9])")
 
@@ -221,9 +220,8 @@ class FtpSession:
             sock = socket.socket(family, kind, protocol)
             try:
                 sock.settimeout(0)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                if hasattr(socket, "TCP_KEEPIDLE"):
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE)
+                # A NAT on the way forgets a connection that is silent during a long transfer.
+                keep_alive(sock)
                 with contextlib.suppress(BlockingIOError):
                     sock.connect(address)
                 self._wait(monotonic() + TIMEOUT, sock, select.POLLOUT)

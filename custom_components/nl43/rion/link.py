@@ -16,6 +16,20 @@ KEEPALIVE_INTERVAL: Final = 10
 KEEPALIVE_PROBES: Final = 3
 
 
+def keep_alive(sock: socket.socket) -> None:
+    """Have the operating system probe a connection that is silent: 15 s, then thrice in 30 s."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # macOS names the idle time otherwise.
+    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
+    for option, value in (
+        (idle, KEEPALIVE_IDLE),
+        (getattr(socket, "TCP_KEEPINTVL", None), KEEPALIVE_INTERVAL),
+        (getattr(socket, "TCP_KEEPCNT", None), KEEPALIVE_PROBES),
+    ):
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 class Link(asyncio.Protocol):
     """One socket's life: lines in, bytes out, when the last byte came."""
 
@@ -34,17 +48,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Switch the OS keepalive on: a dead cellular link is noticed without traffic."""
         self._transport = cast("asyncio.Transport", transport)
-        sock: socket.socket = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # macOS names the idle time otherwise.
-        idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
-        for option, value in (
-            (idle, KEEPALIVE_IDLE),
-            (getattr(socket, "TCP_KEEPINTVL", None), KEEPALIVE_INTERVAL),
-            (getattr(socket, "TCP_KEEPCNT", None), KEEPALIVE_PROBES),
-        ):
-            if option is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        keep_alive(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Take in what came, and when."""
