@@ -117,6 +117,14 @@ class MeterData:
         return None if free is None or not total else 100 * free / total
 
 
+def to_utc(local: datetime, clock_offset: timedelta) -> datetime | None:
+    """Return a time of a meter's clock in UTC, None where it is at either end of all time."""
+    try:
+        return local.replace(tzinfo=UTC) - clock_offset
+    except OverflowError:
+        return None
+
+
 NOTHING_KNOWN: Final = MeterData(reading=NO_READING, at=None, facts={}, lacking=frozenset())
 
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
 import contextlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 import errno
 import os
 from pathlib import Path, PurePosixPath
@@ -24,6 +24,7 @@ from homeassistant.util import dt as dt_util
 from .const import CONF_FTP_PASSWORD, CONF_FTP_PORT, CONF_FTP_USERNAME, DOMAIN, LOGGER
 from .coordinator import Nl43Coordinator
 from .errors import translated, translation_key
+from .facts import to_utc
 from .rion import FtpError, FtpUnreachableError
 from .rion.ftp import FtpSession
 from .rion.listing import Entry, Listing, is_safe_name
@@ -165,6 +166,10 @@ class Nl43Files:
         folders = self._hass.config.media_dirs
         return Path(folders.get("local") or next(iter(folders.values())))
 
+    def own_folder(self, target: str = DOMAIN) -> PurePosixPath:
+        """Return the meter's folder in a target, as seen from the media folder."""
+        return PurePosixPath(target) / str(self._entry.unique_id)
+
     @callback
     def async_add_listener(self, update: CALLBACK_TYPE) -> CALLBACK_TYPE:
         """Have `update` called when the progress or the trouble is another one."""
@@ -177,12 +182,8 @@ class Nl43Files:
         What the clock is off by, or in another time zone, is measured and taken away.
         """
         offset = self._coordinator.data.clock_offset
-        if offset is None:
-            return None
-        with contextlib.suppress(OverflowError):
-            return local.replace(tzinfo=UTC) - offset
         # A listing can have a day at either end of all time.
-        return None
+        return None if offset is None else to_utc(local, offset)
 
     @callback
     def async_forget(self) -> None:
@@ -290,7 +291,7 @@ class Nl43Files:
     async def async_download(self, path: str, target: str | None = None) -> Download:
         """Copy a file or a folder into the media folder; what is there whole already is kept."""
         path = self._checked(path.rstrip("/") or "/")
-        download = Download(self._target(target))
+        download = Download(self._target(target or DOMAIN))
         async with _Turn(self._logged_in) as turn:
             if path == "/" or (entry := await self._find(turn, path)).is_folder:
                 files, download.unusable = await self._walk(turn, path)
@@ -401,9 +402,9 @@ class Nl43Files:
         """Return the error about a path that is not on the card, or is a folder."""
         return translated(ServiceValidationError, "no_such_file", self._entry, path=path)
 
-    def _target(self, target: str | None = None) -> Path:
+    def _target(self, target: str = DOMAIN) -> Path:
         """Return the folder of a download: in it each meter has its own."""
-        folder = PurePosixPath(target or DOMAIN) / str(self._entry.unique_id)
+        folder = self.own_folder(target)
         if not all(map(is_safe_name, folder.parts)):
             raise translated(ServiceValidationError, "bad_target", self._entry, path=repr(target))
         return self.media_folder / folder

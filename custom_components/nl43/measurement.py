@@ -6,9 +6,8 @@ also over an outage or a restart of Home Assistant: what is not certain is unkno
 """
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypedDict
 
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
@@ -18,7 +17,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN, LOGGER
 from .coordinator import Nl43Coordinator
-from .facts import MeterData, is_running
+from .facts import MeterData, is_running, to_utc
 from .files import Nl43Files
 from .rion import Channel, FtpError, backoff
 from .rion.levels import measured_seconds
@@ -320,9 +319,8 @@ class MeasurementStart:
         # The newest store has another name where nothing is stored, as on a full card.
         if newest != f"Auto_{format_store_name(name)}" or not to_the_minute:
             return None
-        with contextlib.suppress(OverflowError):
-            return self._checked(modified.replace(tzinfo=UTC) - offset, data, at)
-        return None
+        start = to_utc(modified, offset)
+        return None if start is None else self._checked(start, data, at)
 
     def _checked(self, start: datetime, data: MeterData, at: datetime) -> datetime | None:
         """Return the start that the card tells if it fits what was measured since."""

@@ -179,7 +179,7 @@ class SavingView(PictureView):
             lines = [words["saved"].format(new=new, kept=kept)]
             if download.unusable:
                 lines.append(words["left_out"].format(count=download.unusable))
-        folder = f"{DOMAIN}/{entry.unique_id}{path}"
+        folder = f"{entry.runtime_data.files.own_folder()}{path}"
         lines.append(words["saving_to"].format(folder=folder))
         return _picture(draw_note(lines, f"{entry.title} {path}"))
 
