@@ -86,13 +86,14 @@ def all_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Entity, "entity_registry_enabled_default", True)
 
 
-@pytest.fixture
-def entry(hass: HomeAssistant, sim: SimulatedMeter) -> MockConfigEntry:
-    """Return the configured meter, not set up yet."""
+def configured(
+    hass: HomeAssistant, sim: SimulatedMeter, serial: str = "01234567"
+) -> MockConfigEntry:
+    """Return a meter that a person has configured, not set up yet."""
     entry = MockConfigEntry(
         domain=DOMAIN,
-        title="NL-43 01234567",
-        unique_id="01234567",
+        title=f"NL-43 {serial}",
+        unique_id=serial,
         data={
             CONF_HOST: sim.host,
             CONF_PORT: sim.port,
@@ -104,6 +105,12 @@ def entry(hass: HomeAssistant, sim: SimulatedMeter) -> MockConfigEntry:
     )
     entry.add_to_hass(hass)
     return entry
+
+
+@pytest.fixture
+def entry(hass: HomeAssistant, sim: SimulatedMeter) -> MockConfigEntry:
+    """Return the configured meter, not set up yet."""
+    return configured(hass, sim)
 
 
 @pytest.fixture

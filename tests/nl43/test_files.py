@@ -22,14 +22,13 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.nl43 import files as files_module
-from custom_components.nl43.const import CONF_FTP_PASSWORD, CONF_FTP_PORT, CONF_FTP_USERNAME, DOMAIN
 from custom_components.nl43.files import Nl43Files
 from custom_components.nl43.rion import ftp
 from nl43_sim import Fault, SimulatedMeter
 from nl43_sim.card import Pattern
 
 from .browsing import sizes
-from .conftest import quick_meter, until
+from .conftest import configured, quick_meter, until
 from .tools import said, text_of
 
 pytestmark = pytest.mark.usefixtures("patient")
@@ -134,20 +133,7 @@ class Meter:
 
 async def set_up(hass: HomeAssistant, sim: SimulatedMeter, media: Path, serial: str) -> Meter:
     """Set a meter up, and wait until its clock is known."""
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        title=f"NL-43 {serial}",
-        unique_id=serial,
-        data={
-            CONF_HOST: sim.host,
-            CONF_PORT: sim.port,
-            CONF_FTP_PORT: sim.ftp_port,
-            CONF_FTP_USERNAME: "USER",
-            CONF_FTP_PASSWORD: "0000",
-        },
-        options={"scan_interval": 1, "live_interval": 1},
-    )
-    entry.add_to_hass(hass)
+    entry = configured(hass, sim, serial)
     assert await hass.config_entries.async_setup(entry.entry_id)
     await until(lambda: entry.runtime_data.coordinator.data.clock_offset is not None)
     return Meter(hass, sim, entry, media, entry.runtime_data.files)
