@@ -40,7 +40,16 @@ from .facts import (
 )
 from .rion import Meter, Priority, RefusedError, ResultError, RionError, StateError, backoff, ftp
 from .rion.connection import MAX_BACKOFF, PACE
-from .rion.vocabulary import MEASURE, PAUSE, SLEEP_MODE, SYSTEM_VERSION, TYPE, Command, OnOff
+from .rion.vocabulary import (
+    MEASURE,
+    PAUSE,
+    READING,
+    SLEEP_MODE,
+    SYSTEM_VERSION,
+    TYPE,
+    Command,
+    OnOff,
+)
 from .watch import async_is_watched, frame_signal, watchers_signal
 
 # A single lost answer is everyday life on a cellular link, three in a row are an outage.
@@ -130,6 +139,12 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
             return self.scan_interval
         live = self.config_entry.options.get(CONF_LIVE_INTERVAL, DEFAULT_LIVE_INTERVAL)
         return min(float(live), self.scan_interval)
+
+    @property
+    def frame_interval(self) -> float:
+        """Seconds from one frame to the next while all goes well."""
+        last = self.meter.connection.statistics.last.get(READING.request)
+        return max(self.interval, PACE if last is None else PACE + last.seconds)
 
     @callback
     def async_add_prompt_listener(self, update: CALLBACK_TYPE) -> CALLBACK_TYPE:

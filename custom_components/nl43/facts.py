@@ -11,6 +11,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import MeasurementState
 from .rion import CHANNELS, NO_READING, Channel, Reading
+from .rion.notation import LEVEL_KEYS, symbol
 from .rion.vocabulary import (
     BATTERY_LEVEL,
     CLOCK,
@@ -74,6 +75,17 @@ class MeterData:
         """Return the meter's answer, None where there is none that is young enough."""
         fact = self.facts.get(command.name)
         return None if fact is None else cast("T", fact.value)
+
+    def symbol(self, level_key: str) -> str:
+        """Return how acousticians write a level by what is known of it, such as LAF."""
+        channel, quantity = LEVEL_KEYS[level_key]
+        percentile = PERCENTILE.get(quantity)
+        return symbol(
+            level_key,
+            self.get(FREQUENCY_WEIGHTING[channel]),
+            self.get(TIME_WEIGHTING[channel]),
+            None if percentile is None else self.get(percentile),
+        )
 
     @property
     def measurement_state(self) -> MeasurementState | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
+    RestoreSensor,
     SensorDeviceClass,
     SensorEntity,
     SensorEntityDescription,
@@ -18,10 +19,14 @@ from homeassistant.const import (
     UnitOfSoundPressure,
     UnitOfTime,
 )
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.event import async_track_time_change
 from homeassistant.helpers.typing import StateType
+from homeassistant.util import dt as dt_util
 
+from .alarm import Alarm, alarm_signal
 from .const import ConnectionState, MeasurementState
 from .coordinator import Nl43Coordinator
 from .entity import Nl43Entity, Nl43PromptEntity, async_add_when_offered
@@ -29,6 +34,8 @@ from .facts import MeterData
 from .files import Nl43Files
 from .measurement import MeasurementStart
 from .rion import CHANNELS, QUANTITIES, Channel
+from .rion.limits import Phase
+from .rion.notation import TIME_WEIGHTED
 from .rion.vocabulary import (
     BATTERY_LEVEL,
     FREQUENCY_WEIGHTING,
@@ -45,8 +52,6 @@ PARALLEL_UPDATES: Final = 0
 
 # What most reports are made of; everything else is a click away.
 _ENABLED_LEVELS: Final = ("lp", "leq", "lmax", "lmin", "lpeak", "ln1", "ln2")
-# These are formed from the time-weighted level; Leq and LE are not (IEC 61672-1), LIeq has its own.
-_TIME_WEIGHTED: Final = ("lp", "lmax", "lmin", *PERCENTILE, "ltm5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +200,12 @@ MEASUREMENT_START: Final = SensorEntityDescription(
     translation_key="measurement_start",
     device_class=SensorDeviceClass.TIMESTAMP,
 )
+EXCEEDANCES_TODAY: Final = SensorEntityDescription(
+    key="exceedances_today",
+    translation_key="exceedances_today",
+    state_class=SensorStateClass.TOTAL_INCREASING,
+    suggested_display_precision=0,
+)
 FILE_TRANSFER: Final = SensorEntityDescription(
     key="file_transfer",
     translation_key="file_transfer",
@@ -215,6 +226,7 @@ async def async_setup_entry(
             Nl43MeasurementState(coordinator, MEASUREMENT_STATE),
             Nl43Connection(coordinator, CONNECTION),
             Nl43MeasurementStart(coordinator, MEASUREMENT_START, entry.runtime_data.start),
+            Nl43ExceedancesToday(coordinator, EXCEEDANCES_TODAY),
             Nl43FileTransfer(coordinator, FILE_TRANSFER, entry.runtime_data.files),
         )
     )
@@ -243,7 +255,7 @@ class Nl43Level(Nl43Entity, SensorEntity):
         attributes: dict[str, Any] = {
             "frequency_weighting": data.get(FREQUENCY_WEIGHTING[description.channel])
         }
-        if description.quantity in _TIME_WEIGHTED:
+        if description.quantity in TIME_WEIGHTED:
             attributes["time_weighting"] = data.get(TIME_WEIGHTING[description.channel])
         if description.quantity in PERCENTILE:
             attributes["percentile"] = data.get(PERCENTILE[description.quantity])
@@ -358,4 +370,49 @@ class Nl43FileTransfer(Nl43Entity, SensorEntity):
     @override
     def available(self) -> bool:
         """Stay available: files come by FTP, whatever the control connection does."""
+        return True
+
+
+class Nl43ExceedancesToday(Nl43Entity, RestoreSensor):
+    """How many exceedances of armed limits have begun since midnight; kept over restarts."""
+
+    _attr_native_value = 0
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Go on counting where it ended, if that was today."""
+        await super().async_added_to_hass()
+        state = await self.async_get_last_state()
+        data = await self.async_get_last_sensor_data()
+        if state and data and isinstance(data.native_value, int):
+            # At midnight it is written anew, unless it is 0.
+            is_of_today = dt_util.as_local(state.last_updated).date() == dt_util.now().date()
+            self._attr_native_value = data.native_value if is_of_today else 0
+        signal = alarm_signal(self.coordinator.config_entry.entry_id)
+        self.async_on_remove(async_dispatcher_connect(self.hass, signal, self._count))
+        self.async_on_remove(
+            async_track_time_change(self.hass, self._reset, hour=0, minute=0, second=0)
+        )
+
+    @callback
+    def _count(self, alarm: Alarm) -> None:
+        """Count a beginning."""
+        if alarm.phase is Phase.EXCEEDED:
+            self._show(self._attr_native_value + 1)
+
+    @callback
+    def _reset(self, _now: datetime) -> None:
+        """Begin a new day."""
+        self._show(0)
+
+    @callback
+    def _show(self, count: int) -> None:
+        """Show a count."""
+        self._attr_native_value = count
+        self.async_write_ha_state()
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Stay available: what has happened stays true when the meter is away."""
         return True

@@ -1,29 +1,25 @@
 """A Home Assistant in process and simulated meters on loopback sockets."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 import custom_components  # noqa: F401 - so that Home Assistant finds it
-from custom_components.nl43 import control, coordinator
+from custom_components.nl43 import alarm, control, coordinator
 from custom_components.nl43.const import CONF_FTP_PASSWORD, CONF_FTP_PORT, CONF_FTP_USERNAME, DOMAIN
 from custom_components.nl43.rion import connection
+from custom_components.nl43.watch import frame_signal
 from nl43_sim import SimulatedMeter, SimulatorConfig
 
-# The tests' meters are a hundred times as quick, and judge their clients by that pace.
-QUICK = 0.01
+from .sound import Sound, dod_line
+from .waiting import QUICK, until
 
-
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until a condition holds; fail when it does not come true."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - any condition, not only an event
-            await asyncio.sleep(0.005)
+__all__ = ["QUICK", "configured", "quick_meter", "until"]
 
 
 def quick_meter(serial: str = "01234567") -> SimulatorConfig:
@@ -124,3 +120,21 @@ async def loaded(
         assert await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done()
     return entry
+
+
+@pytest.fixture
+def sound(
+    hass: HomeAssistant,
+    sim: SimulatedMeter,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Sound:
+    """Return the sound at the configured meter: quiet, until a test plays something."""
+    made = Sound(sim)
+    hass.config_entries.async_update_entry(
+        entry, options={"scan_interval": 1, "live_interval": QUICK}
+    )
+    sim.replay_frames([dod_line(lp=30.0, leq=30.0)])
+    monkeypatch.setattr(alarm, "monotonic", lambda: made.now)
+    async_dispatcher_connect(hass, frame_signal(entry.entry_id), made.frames.append)
+    return made

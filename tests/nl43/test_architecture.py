@@ -17,14 +17,14 @@ RION: Final = f"{INTEGRATION}.rion"
 # top floor, where platforms, flows and views are, and nothing imports from that but `__init__`.
 FLOORS: Final = (
     ("rion",),
-    ("const",),
-    ("address", "errors", "facts", "login", "media", "picture"),
+    ("const", "schedule"),
+    ("address", "errors", "facts", "limit", "login", "media", "picture", "target"),
     ("watch",),
     ("coordinator",),
     ("control", "files"),
     ("measurement", "cycle"),
     ("runtime",),
-    ("access", "entity", "saving"),
+    ("access", "alarm", "entity", "saving"),
 )
 TOP: Final = len(FLOORS)
 
