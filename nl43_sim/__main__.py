@@ -62,6 +62,9 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--stopped", dest="measuring", action="store_false")
     parser.add_argument(
+        "--busy", action="store_true", help="something is heard every half minute, day and night"
+    )
+    parser.add_argument(
         "--sub-channels", type=int, default=0, choices=range(4), help="Sub channels in use"
     )
     parser.add_argument(
@@ -112,6 +115,7 @@ def _configs(arguments: argparse.Namespace) -> list[SimulatorConfig]:
             model=arguments.model,
             serial=f"{int(arguments.serial) + number:0{len(arguments.serial)}}",
             seed=arguments.seed + number,
+            busy=arguments.busy,
             measuring=arguments.measuring,
             settings=settings,
             utc_offset=arguments.utc_offset,

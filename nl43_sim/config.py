@@ -45,6 +45,8 @@ class SimulatorConfig:
     serial: str = "01234567"
     version: str = "01.02.0107"
     seed: int = 1
+    busy: bool = False
+    """Whether something is heard every half minute, at whatever hour."""
     measuring: bool = True
     """Whether a measurement is running from the start."""
     settings: Mapping[str, str] = field(default_factory=dict)

@@ -44,7 +44,7 @@ class Machine:
         self._origin = time.monotonic()
         now = self._clock.now()
         seconds = (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
-        self._source = Source(config.seed, seconds)
+        self._source = Source(config.seed, seconds, busy=config.busy)
         self._channels = [ChannelLevels() for _ in range(1 + config.sub_channels)]
         self._at = 0
         self._measuring = False

@@ -69,9 +69,10 @@ _KINDS: Final = (
 class Source:
     """A-weighted level at the microphone as a function of the step, the same for a seed."""
 
-    def __init__(self, seed: int, day_seconds: float) -> None:
+    def __init__(self, seed: int, day_seconds: float, *, busy: bool = False) -> None:
         """Make the source; `day_seconds` is the meter's time of day at step 0."""
         self._noise = Noise(seed)
+        self._busy = busy
         self.day_seconds = day_seconds
         self._phases = [self._noise.at(index, 17) * math.tau for index in range(len(_DRIFTS))]
         self._floor: tuple[int, float] | None = None
@@ -118,7 +119,8 @@ class Source:
         second = slot * _STEPS_A_SLOT // _STEPS_A_SECOND
         kind: _Kind | None = None
         peak = 0.0
-        if self._noise.at(slot, _OF_CHANCE) < 0.08 + 0.45 * self._dayness(second):
+        chance = 1.0 if self._busy else 0.08 + 0.45 * self._dayness(second)
+        if self._noise.at(slot, _OF_CHANCE) < chance:
             kind = _KINDS[int(self._noise.at(slot, _OF_KIND) * len(_KINDS))]
             spread = kind.loudest - kind.quietest
             peak = kind.quietest + spread * self._noise.at(slot, _OF_PEAK)

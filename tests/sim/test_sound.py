@@ -120,3 +120,13 @@ def test_noise_is_spread_evenly() -> None:
     assert 0.999 < max(values) < 1.0
     assert sum(values) / len(values) == pytest.approx(0.5, abs=0.02)
     assert noise.at(123) == values[123]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), hour=st.integers(0, 23))
+def test_a_busy_site_is_heard_every_half_minute(seed: int, hour: int) -> None:
+    """Something louder than the background happens in each half minute, at night too."""
+    source = Source(seed, hour * 3600.0, busy=True)
+    for slot in range(4):
+        levels = [source.level(slot * 300 + step) for step in range(300)]
+        assert max(levels) > 51.0
