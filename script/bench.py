@@ -2,8 +2,9 @@
 
 For each number of meters: the interval between frames as the meters see it, at the default
 interval and live, the CPU time and the memory of Home Assistant with its recorder, the rows
-it writes. Then how fast a folder of a card is downloaded, beside Python's own FTP client, and
-what memory that takes. Figures are printed, nothing is judged.
+it writes. Then what armed limits cost a frame, and how fast a folder of a card is downloaded,
+beside Python's own FTP client, and what memory that takes. Figures are printed, nothing is
+judged.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import ftplib
 import itertools
 import json
+import math
 from pathlib import Path
 import shutil
 import sqlite3
@@ -37,6 +39,9 @@ COMMIT: Final = 6.0
 FLOWS_AT_ONCE: Final = 10
 MANY_METERS_LINE: Final = 2**26
 ROUNDS: Final = 3
+LIMITS_METERS: Final = 20
+# dB; louder than it ever gets.
+LOUDER: Final = 150.0
 MEGABYTE: Final = 1_000_000
 # Seconds between two looks at the memory.
 LOOK: Final = 0.02
@@ -110,8 +115,8 @@ def usage(pid: int, database: Path) -> Usage:
     return Usage(time.monotonic(), times.user + times.system, process.memory_info().rss, rows)
 
 
-async def measure(hass: RealHass, meters: Meters, seconds: float, name: str) -> None:
-    """Measure for a while and print the figures."""
+async def measure(hass: RealHass, meters: Meters, seconds: float, name: str) -> float:
+    """Measure for a while and print the figures; return the milliseconds of CPU a frame."""
     database = hass.folder / "home-assistant_v2.db"
     await meters.seen()
     before = usage(hass.pid, database)
@@ -123,7 +128,7 @@ async def measure(hass: RealHass, meters: Meters, seconds: float, name: str) -> 
     ]
     if not intervals:
         print(f"  {name:<8} no meter was read twice in {seconds:g} s: measure for longer")
-        return
+        return math.nan
     frames = sum(len(meter["frames"]) for meter in seen)
     answers = [answer for meter in seen for answer in meter["answers"]]
     elapsed, cpu = after.at - before.at, after.cpu - before.cpu
@@ -140,6 +145,7 @@ async def measure(hass: RealHass, meters: Meters, seconds: float, name: str) -> 
         f" since set-up, violations {sum(meter['violations'] for meter in seen)}",
         flush=True,
     )
+    return 1000 * cpu / frames
 
 
 async def add_meters(client: HassClient, meters: Meters) -> None:
@@ -173,6 +179,45 @@ async def bench(count: int, seconds: float) -> None:
             async with client.watching():
                 await asyncio.sleep(COMMIT)
                 await measure(hass, meters, seconds, "live")
+
+
+async def arm(client: HassClient, count: int) -> None:
+    """Arm so many limits, none of which is ever exceeded, on every meter."""
+    devices = await client.command("config/device_registry/list")
+    target = {"device_id": [device["id"] for device in devices if device["serial_number"]]}
+    triggers = [
+        {
+            "trigger": "nl43.limit_exceeded",
+            "target": target,
+            "options": {"quantity": "lp", "limit": LOUDER + number / 10, "for": {"seconds": 3}},
+        }
+        for number in range(count)
+    ]
+    automation = {"alias": "Limits", "triggers": triggers, "actions": []}
+    await client.post("config/automation/config/limits", automation)
+
+
+async def bench_limits(count: int, seconds: float) -> None:
+    """Measure what so many armed limits on one meter cost a frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        hass = RealHass(Path(folder), free_port(), auto_login=False)
+        hass.write_config()
+        async with (
+            # One meter alone costs less than the clock's ticks tell.
+            Meters.running(LIMITS_METERS) as meters,
+            running(hass),
+            HassClient.logged_in(hass.url, Account()) as client,
+        ):
+            await add_meters(client, meters)
+            print(f"{count} armed limits on each of {LIMITS_METERS} meters", flush=True)
+            await asyncio.sleep(SETTLE)
+            async with client.watching():
+                await asyncio.sleep(COMMIT)
+                before = await measure(hass, meters, seconds, "none")
+                await arm(client, count)
+                await asyncio.sleep(COMMIT)
+                after = await measure(hass, meters, seconds, "armed")
+            print(f"  {count} limits on one meter cost {after - before:.2f} ms a frame", flush=True)
 
 
 def fetch_plainly(ports: dict[str, int], folder: Path) -> None:
@@ -273,9 +318,14 @@ def main() -> None:
     parser.add_argument(
         "--files", type=int, default=40, help="how many of 5 MB to download (%(default)s)"
     )
+    parser.add_argument(
+        "--limits", type=int, default=50, help="how many to arm on a meter (%(default)s)"
+    )
     arguments = parser.parse_args()
     for count in arguments.meters:
         asyncio.run(bench(count, arguments.seconds))
+    if arguments.limits:
+        asyncio.run(bench_limits(arguments.limits, arguments.seconds))
     if arguments.files:
         asyncio.run(bench_files(arguments.files))
 

@@ -165,8 +165,9 @@ class HassClient:
         """Create the first user where there is none yet, and get tokens."""
         client = {"client_id": f"{self._url}/"}
         async with self._session.get(f"{self._url}/api/onboarding") as response:
-            # Once onboarding is done, its interface is gone.
-            new = response.ok
+            # Once onboarding is done, its interface is gone with the next start.
+            steps = await response.json() if response.ok else []
+        new = any(step["step"] == "user" and not step["done"] for step in steps)
         if new:
             user = {
                 "name": account.name,

@@ -46,8 +46,10 @@ homeassistant:
 config:
 diagnostics:
 history:
+input_number:
 logbook:
 media_source:
+notify:
 recorder:
 logger:
   default: warning
