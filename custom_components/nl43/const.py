@@ -26,6 +26,8 @@ CONF_LIVE_INTERVAL: Final = "live_interval"
 CONF_POLLING: Final = "polling"
 CONF_SCAN_INTERVAL: Final = "scan_interval"
 
+EVENT_EXCEEDANCE: Final = f"{DOMAIN}_exceedance"
+
 # Seconds. The meter itself allows no more than one frame in 1.0 s and a round trip.
 DEFAULT_LIVE_INTERVAL: Final = 1
 DEFAULT_SCAN_INTERVAL: Final = 10

@@ -3,12 +3,18 @@
 from datetime import datetime
 from typing import Final, override
 
-from homeassistant.components.event import EventEntity, EventEntityDescription
+from homeassistant.components.event import (
+    ATTR_EVENT_TYPE,
+    EventEntity,
+    EventEntityDescription,
+)
+from homeassistant.const import ATTR_ENTITY_ID
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .alarm import Alarm, alarm_signal
+from .const import EVENT_EXCEEDANCE
 from .entity import Nl43Entity
 from .rion.limits import Phase
 from .runtime import Nl43ConfigEntry
@@ -43,13 +49,17 @@ class Nl43Exceedance(Nl43Entity, EventEntity):
 
     @callback
     def _record(self, alarm: Alarm) -> None:
-        """Write what happened."""
+        """Write what happened, and have the logbook tell it."""
         details = {
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in alarm.as_dict().items()
         }
         self._trigger_event(alarm.phase.value, details)
         self.async_write_ha_state()
+        self.hass.bus.async_fire(
+            EVENT_EXCEEDANCE,
+            {ATTR_ENTITY_ID: self.entity_id, ATTR_EVENT_TYPE: alarm.phase.value, **details},
+        )
 
     @property
     @override
