@@ -3,11 +3,7 @@
 from datetime import datetime
 from typing import Final, override
 
-from homeassistant.components.event import (
-    ATTR_EVENT_TYPE,
-    EventEntity,
-    EventEntityDescription,
-)
+from homeassistant.components.event import ATTR_EVENT_TYPE, EventEntity, EventEntityDescription
 from homeassistant.const import ATTR_ENTITY_ID
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect

@@ -1,6 +1,6 @@
 """The logbook tells each exceedance in a sentence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from homeassistant.components.event import ATTR_EVENT_TYPE
@@ -17,7 +17,7 @@ from .const import DOMAIN, EVENT_EXCEEDANCE
 from .rion.limits import Direction, Phase
 
 
-def _sentence(event_type: str, details: dict[str, Any]) -> str:
+def _sentence(event_type: str, details: Mapping[str, Any]) -> str:
     """Return what happened, to follow the name of the meter."""
     above = details["direction"] == Direction.ABOVE
     side, extreme = ("above", "highest") if above else ("below", "lowest")
