@@ -8,11 +8,13 @@ from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import config_validation as cv, entity_registry as er
 from homeassistant.helpers.typing import ConfigType
 
+from .assets import async_register_assets
 from .const import DOMAIN, PLATFORMS
 from .coordinator import Nl43Coordinator
 from .files import Nl43Files
 from .live import async_register_commands
 from .measurement import MeasurementStart, async_forget_start
+from .recent import RecentFrames
 from .repairs import async_forget_issues, async_watch_issues
 from .runtime import Nl43ConfigEntry, Nl43Runtime
 from .services import async_register_actions
@@ -28,18 +30,21 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     async_register_commands(hass)
     async_register_actions(hass)
     async_register_views(hass)
+    await async_register_assets(hass)
     return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: Nl43ConfigEntry) -> bool:
     """Connect to one meter and keep reading it."""
     coordinator = Nl43Coordinator(hass, entry)
+    recent = RecentFrames()
+    entry.async_on_unload(recent.async_start(hass, entry.entry_id))
     if coordinator.polling:
         await coordinator.async_config_entry_first_refresh()
     files = Nl43Files(coordinator)
     start = MeasurementStart(coordinator, files)
     await start.async_load()
-    entry.runtime_data = Nl43Runtime(coordinator, files, start)
+    entry.runtime_data = Nl43Runtime(coordinator, files, start, recent)
     async_watch_issues(hass, entry)
 
     async def stop(_event: Event) -> None:

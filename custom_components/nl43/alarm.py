@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState
@@ -105,6 +105,20 @@ class _ArmedLimit:
             under_range=channel.under is True,
         )
 
+    @callback
+    def as_dict(self) -> dict[str, Any] | None:
+        """Return what there is to draw; None while the limit does not hold or has no number."""
+        limit = async_limit_now(self._hass, self._limit.value)
+        if limit is None or not self._limit.window.holds(dt_util.now()):
+            return None
+        since = self._watch.exceeded_since
+        return {
+            "quantity": self._limit.quantity,
+            "limit": limit,
+            "direction": self._limit.rule.direction.value,
+            "exceeded_since": None if since is None else round(time() - monotonic() + since, 1),
+        }
+
     def _limit_now(self) -> float | None:
         """Return the limit in dB; that it has none is told once, as it is a mistake mostly."""
         limit = async_limit_now(self._hass, self._limit.value)
@@ -157,3 +171,11 @@ def async_arm(
             del armed_limits[key]
 
     return disarm
+
+
+@callback
+def async_armed_limits(hass: HomeAssistant, entry_id: str) -> list[dict[str, Any]]:
+    """Return the limits that hold for a meter now, and since when they have been exceeded."""
+    armed_limits = hass.data.get(_ARMED, {})
+    drawn = (armed.as_dict() for (meter, _), armed in armed_limits.items() if meter == entry_id)
+    return [limit for limit in drawn if limit is not None]

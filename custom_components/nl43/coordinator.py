@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import contextlib
 from dataclasses import replace
 from datetime import datetime
+import itertools
 import math
 from typing import Any, Final, override
 
@@ -50,7 +51,7 @@ from .rion.vocabulary import (
     Command,
     OnOff,
 )
-from .watch import async_is_watched, frame_signal, watchers_signal
+from .watch import async_is_watched, frame_signal, status_signal, watchers_signal
 
 # A single lost answer is everyday life on a cellular link, three in a row are an outage.
 FAILURES_TO_LOSE: Final = 3
@@ -83,6 +84,8 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
         self.command_lock = asyncio.Lock()
         # When the meter said that it starts, where that was told through here.
         self.told_start: datetime | None = None
+        self._numbers = itertools.count(1)
+        self._status: object = None
         self._prompt_listeners: list[CALLBACK_TYPE] = []
         self._poller: asyncio.Task[None] | None = None
         self._polling = asyncio.Lock()
@@ -308,6 +311,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
                 MeterData(
                     reading=reading,
                     at=dt_util.utcnow(),
+                    number=next(self._numbers),
                     facts=self._facts.current(self._ended),
                     lacking=frozenset(self.meter.lacking),
                 )
@@ -397,6 +401,10 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
     @callback
     def _async_update_prompt_listeners(self) -> None:
         """Tell those who write a change at once."""
+        status = (self.connection, self.last_update_success)
+        if status != self._status:
+            self._status = status
+            async_dispatcher_send(self.hass, status_signal(self.config_entry.entry_id))
         for update in list(self._prompt_listeners):
             try:
                 update()

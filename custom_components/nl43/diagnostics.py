@@ -13,6 +13,7 @@ from .const import CONF_FTP_PASSWORD, CONF_FTP_USERNAME
 from .coordinator import Nl43Coordinator
 from .rion.vocabulary import SYSTEM_VERSION, TYPE
 from .runtime import Nl43ConfigEntry
+from .watch import async_watchers
 
 REDACTED_KEYS: Final = {CONF_HOST, CONF_MAC, CONF_FTP_PASSWORD, CONF_FTP_USERNAME}
 # Serial numbers, also of another meter; and the addresses in the operating system's messages.
@@ -53,7 +54,7 @@ def _meter_report(coordinator: Nl43Coordinator) -> dict[str, Any]:
             "polling": coordinator.polling,
             "available": coordinator.last_update_success,
             "failures": coordinator.failures,
-            "watched": coordinator.watched,
+            "watchers": async_watchers(coordinator.hass, coordinator.config_entry.entry_id),
             "interval": coordinator.interval,
             "last_error": repr(coordinator.last_exception),
             "last_frame": coordinator.data.at and coordinator.data.at.isoformat(),

@@ -64,10 +64,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterData:
-    """One frame, and the facts that hold beside it; `at` is None before the first frame."""
+    """One frame, and the facts that hold beside it; `at` is None before the first frame.
+
+    Frames are numbered from 1 on since the meter was loaded.
+    """
 
     reading: Reading
     at: datetime | None
+    number: int = 0
     facts: Mapping[str, Fact]
     lacking: frozenset[str]
 

@@ -7,6 +7,7 @@ from homeassistant.config_entries import ConfigEntry
 from .coordinator import Nl43Coordinator
 from .files import Nl43Files
 from .measurement import MeasurementStart
+from .recent import RecentFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Nl43Runtime:
     coordinator: Nl43Coordinator
     files: Nl43Files
     start: MeasurementStart
+    recent: RecentFrames
 
 
 type Nl43ConfigEntry = ConfigEntry[Nl43Runtime]

@@ -1,9 +1,9 @@
 """Which meters an automation means, and what they are called."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, override
 
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -63,31 +63,23 @@ class MeterTracker(TargetEntityChangeTracker):
         self._on_meters(_async_entry_ids(self._hass, tracked_entities))
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What a meter and the sensor of one of its levels are called; None where there is none."""
-
-    device: str
-    device_id: str | None
-    entity: str | None
-    entity_id: str | None
+@callback
+def async_device(hass: HomeAssistant, entry: ConfigEntry) -> tuple[str, str | None]:
+    """Return the name of a meter that a person has given, or else its own; and its device."""
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    for device in devices:
+        return device.name_by_user or device.name or entry.title, device.id
+    return entry.title, None
 
 
 @callback
-def async_names(hass: HomeAssistant, entry_id: str, level_key: str) -> Names:
-    """Return the names that a person has given, or else the meter's own."""
-    entry = hass.config_entries.async_get_known_entry(entry_id)
-    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry_id)
-    device = next(iter(devices), None)
+def async_level_entity(
+    hass: HomeAssistant, entry: ConfigEntry, level_key: str
+) -> tuple[str | None, str | None]:
+    """Return the name and the id of the sensor of a level; None where there is none yet."""
     registry = er.async_get(hass)
-    entity_id = registry.async_get_entity_id(
-        Platform.SENSOR, DOMAIN, f"{entry.unique_id}_{level_key}"
-    )
+    unique_id = f"{entry.unique_id}_{level_key}"
+    entity_id = registry.async_get_entity_id(Platform.SENSOR, DOMAIN, unique_id)
     entity = None if entity_id is None else registry.async_get(entity_id)
-    given = None if device is None else device.name_by_user or device.name
-    return Names(
-        device=given or entry.title,
-        device_id=None if device is None else device.id,
-        entity=None if entity is None else er.async_get_full_entity_name(hass, entity),
-        entity_id=entity_id,
-    )
+    name = None if entity is None else er.async_get_full_entity_name(hass, entity)
+    return name, entity_id

@@ -18,7 +18,7 @@ import voluptuous as vol
 from .alarm import Alarm, async_arm
 from .limit import ALARM_FIELDS, limit_of
 from .rion.limits import Phase
-from .target import MeterTracker, async_names
+from .target import MeterTracker, async_device, async_level_entity
 
 _SCHEMA: Final = vol.Schema(
     {vol.Required(CONF_TARGET): cv.TARGET_FIELDS, vol.Required(CONF_OPTIONS): ALARM_FIELDS}
@@ -79,16 +79,18 @@ class _LimitTrigger(Trigger):
             if alarm.phase is not self.phase:
                 return
             details = alarm.as_dict()
-            names = async_names(self._hass, entry_id, self._limit.quantity)
+            entry = self._hass.config_entries.async_get_known_entry(entry_id)
+            device, device_id = async_device(self._hass, entry)
+            entity, entity_id = async_level_entity(self._hass, entry, self._limit.quantity)
             run_action(
                 {
-                    "device": names.device,
-                    ATTR_DEVICE_ID: names.device_id,
-                    "entity": names.entity,
-                    ATTR_ENTITY_ID: names.entity_id,
+                    "device": device,
+                    ATTR_DEVICE_ID: device_id,
+                    "entity": entity,
+                    ATTR_ENTITY_ID: entity_id,
                     **details,
                 },
-                f"{alarm.symbol} of {names.device} {self.says} {details['limit']} dB",
+                f"{alarm.symbol} of {device} {self.says} {details['limit']} dB",
             )
 
         return tell

@@ -19,6 +19,11 @@ def frame_signal(entry_id: str) -> str:
     return f"{DOMAIN}_frame_{entry_id}"
 
 
+def status_signal(entry_id: str) -> str:
+    """Return the signal that says that the connection of an entry's meter is another one."""
+    return f"{DOMAIN}_status_{entry_id}"
+
+
 def watchers_signal(entry_id: str) -> str:
     """Return the signal that says that watchers came or went."""
     return f"{DOMAIN}_watchers_{entry_id}"
@@ -27,8 +32,14 @@ def watchers_signal(entry_id: str) -> str:
 @callback
 def async_is_watched(hass: HomeAssistant, entry_id: str) -> bool:
     """Tell whether somebody wants every frame of an entry's meter."""
+    return async_watchers(hass, entry_id) > 0
+
+
+@callback
+def async_watchers(hass: HomeAssistant, entry_id: str) -> int:
+    """Return how many want every frame of an entry's meter: browsers and armed limits."""
     watchers = hass.data.get(_WATCHERS)
-    return watchers is not None and watchers[entry_id] > 0
+    return 0 if watchers is None else watchers[entry_id]
 
 
 @callback

@@ -20,7 +20,7 @@ FLOORS: Final = (
     ("const", "schedule"),
     ("address", "errors", "facts", "limit", "login", "media", "picture", "target"),
     ("watch",),
-    ("coordinator",),
+    ("coordinator", "recent"),
     ("control", "files"),
     ("measurement", "cycle"),
     ("runtime",),

@@ -160,6 +160,11 @@ class LimitWatch:
         self._last: Frame | None = None
         self._last_onset = -math.inf
 
+    @property
+    def exceeded_since(self) -> float | None:
+        """When the exceedance that is under way began; None while there is none."""
+        return None if self._run is None or self._run.onset is None else self._run.start
+
     def feed(self, frame: Frame, interval: float = 1.0) -> Change | None:
         """Take a frame in; return what it has begun or ended.
 

@@ -1,0 +1,1 @@
+// What each page of Home Assistant loads: the cards and the dashboard strategy.
