@@ -29,6 +29,8 @@ async def async_register_assets(hass: HomeAssistant) -> None:
     if frontend.DOMAIN not in hass.config.components:
         return
     url = f"/{DOMAIN}/{await hass.async_add_executor_job(_fingerprint)}"
-    await hass.http.async_register_static_paths([StaticPathConfig(url, str(FOLDER), True)])
+    await hass.http.async_register_static_paths(
+        [StaticPathConfig(url, str(FOLDER), cache_headers=True)]
+    )
     # It works in whatever mode the dashboards are; as a resource it would not.
     frontend.add_extra_js_url(hass, f"{url}/{ENTRY}")
