@@ -21,15 +21,12 @@ def _sentence(event_type: str, details: Mapping[str, Any]) -> str:
     """Return what happened, to follow the name of the meter."""
     above = details["direction"] == Direction.ABOVE
     side, extreme = ("above", "highest") if above else ("below", "lowest")
-    peak = f"{extreme} {details['peak']:.1f} dB"
+    limit = f"{side} {details['limit']:.1f} dB"
     if event_type == Phase.EXCEEDED:
-        return (
-            f"{details['symbol']} is {side} {details['limit']:.1f} dB:"
-            f" {details['value']:.1f} dB now, {peak}"
-        )
+        return f"{details['symbol']} is {limit}: {details['value']:.1f} dB now"
     return (
-        f"{details['symbol']} was {side} {details['limit']:.1f} dB for {details['length']:.0f} s:"
-        f" {peak}, mean {details['mean']:.1f} dB"
+        f"{details['symbol']} was {limit} for {details['length']:.0f} s:"
+        f" {extreme} {details['peak']:.1f} dB, mean {details['mean']:.1f} dB"
     )
 
 

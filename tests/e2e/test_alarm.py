@@ -1,0 +1,88 @@
+"""What a user does against noise: build a limit by hand, and see it fire."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from playwright.async_api import Locator, Page, expect
+import pytest
+import pytest_asyncio
+import pytest_socket
+
+from nl43_sim import SimulatedMeter
+
+from .conftest import Site, address_of, assert_gentle, on_site
+from .pages import open_page, take_screenshot
+
+QUIET: Final = 52.3
+LOUD: Final = 91.4
+SERIAL: Final = "01430005"
+# The editor does not wait for the texts of its choices.
+TEXTS_ARE_THERE: Final = """() => document.querySelector("home-assistant").hass
+    .localize("component.nl43.selector.quantity.options.lp")"""
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+def line(lp: float) -> str:
+    """Return what a meter sends that shows this Lp, and nothing on the Sub channels."""
+    main = f"{lp}," + ",".join(f"{lp - 10:5.1f}" for _ in range(13))
+    unused = ",".join(["  -.-"] * 14 + ["-", "-"])
+    return f"{main},0,0," + ",".join([unused] * 3)
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def quiet(site: Site) -> AsyncIterator[SimulatedMeter]:
+    """Give Home Assistant a meter at a place where it is quiet so far."""
+    pytest_socket.enable_socket()
+    async with SimulatedMeter(on_site(SERIAL, replay=[line(QUIET)])) as meter:
+        await site.client.add_meter(address_of(meter))
+        yield meter
+        assert_gentle(meter)
+
+
+async def add(page: Page, kind: str, search: str, name: str) -> None:
+    """Add a trigger or an action to the automation that is being edited."""
+    await page.get_by_role("button", name=f"Add {kind}").click()
+    await page.locator("add-automation-element-dialog input").first.fill(search)
+    await page.get_by_text(name, exact=True).click()
+
+
+async def type_into(field: Locator, text: str) -> None:
+    """Type into a field as a user does, who then leaves it."""
+    await field.click(click_count=3)
+    await field.press_sequentially(text)
+    await field.press("Tab")
+
+
+async def test_limit_built_by_hand(site: Site, user_page: Page, quiet: SimulatedMeter) -> None:
+    """A user builds an alarm without YAML, and it fires when it gets loud, and not before."""
+    page = user_page
+    await open_page(page, "/config/automation/edit/new")
+    await page.wait_for_function(TEXTS_ARE_THERE)
+    await add(page, "trigger", "noise limit", "Noise limit exceeded")
+    await page.get_by_role("button", name="Add target").click()
+    await page.get_by_text(f"NL-43 {SERIAL}").last.click()
+    await type_into(page.locator("ha-selector-number input").first, "80")
+    await type_into(page.locator("ha-selector-duration").first.locator("input").last, "2")
+    await take_screenshot(page, "trigger")
+    await add(page, "action", "persistent", "Send a persistent notification")
+    message = page.locator("ha-selector-text wa-input input").first
+    await message.fill("{{ trigger.symbol }} has reached {{ trigger.peak }} dB.")
+    await page.get_by_role("button", name="Save").first.click()
+    await expect(page.get_by_text("Add description")).to_be_visible()
+    # Its name is selected already.
+    await page.keyboard.insert_text("It is loud")
+    await page.get_by_role("button", name="Save").last.click()
+    traces = page.get_by_role("link", name="Traces").or_(page.get_by_text("Traces", exact=True))
+    await expect(traces.first).to_be_visible()
+
+    notifications = await site.client.command("persistent_notification/get")
+    assert not notifications
+    quiet.replay_frames([line(LOUD)])
+    await page.get_by_text("Notifications").first.click()
+    await expect(page.get_by_text(f"has reached {LOUD} dB.")).to_be_visible()
+    await take_screenshot(page, "notification")
+    quiet.replay_frames([line(QUIET)])
+    await open_page(page, f"/logbook?entity_id=event.nl_43_{SERIAL}_exceedance")
+    await expect(page.get_by_text("is above 80.0 dB").first).to_be_visible()
+    await take_screenshot(page, "logbook")
