@@ -58,8 +58,11 @@ async def test_limit_built_by_hand(site: Site, user_page: Page, quiet: Simulated
     """A user builds an alarm without YAML, and it fires when it gets loud, and not before."""
     page = user_page
     await open_page(page, "/config/automation/edit/new")
-    await page.wait_for_function(TEXTS_ARE_THERE)
     await add(page, "trigger", "noise limit", "Noise limit exceeded")
+    await page.wait_for_function(TEXTS_ARE_THERE)
+    # A user is not so quick as to have to look twice.
+    await page.get_by_role("button", name="Close").click()
+    await page.locator("ha-automation-trigger-row").click()
     await page.get_by_role("button", name="Add target").click()
     await page.get_by_text(f"NL-43 {SERIAL}").last.click()
     await type_into(page.locator("ha-selector-number input").first, "80")
