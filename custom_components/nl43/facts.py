@@ -169,18 +169,19 @@ class SlowQuestion:
 
 
 SLEEP_MODE_QUESTION: Final = SlowQuestion(SLEEP_MODE, 3600)
-# In the order in which they are asked at first.
+# In the order in which they are asked at first: what a level is comes before who shows it, as
+# with an armed limit there is room for one question in half a minute.
 SLOW_QUESTIONS: Final = (
     SlowQuestion(MEASURE, 30),
     SlowQuestion(PAUSE, 30, _while_measuring),
-    SlowQuestion(TYPE, DAY),
-    SlowQuestion(SYSTEM_VERSION, DAY),
     *(
         SlowQuestion(setting[channel], 3600, _in_use(channel))
         for channel in CHANNELS
         for setting in (FREQUENCY_WEIGHTING, TIME_WEIGHTING)
     ),
     *(SlowQuestion(setting, 3600) for setting in PERCENTILE.values()),
+    SlowQuestion(TYPE, DAY),
+    SlowQuestion(SYSTEM_VERSION, DAY),
     SlowQuestion(STORE_MODE, 3600),
     SlowQuestion(STORE_NAME, 3600),
     SlowQuestion(BATTERY_LEVEL, 600),

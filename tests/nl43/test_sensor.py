@@ -269,4 +269,12 @@ async def test_a_lost_meter_shows_no_level(
         for entry in er.async_entries_for_config_entry(er.async_get(hass), everything.entry_id)
     }
     available = {key for key, found in states.items() if found and found.state != STATE_UNAVAILABLE}
-    assert available == {"connection", "connectivity", "file_transfer", "polling", "reconnect"}
+    assert available == {
+        "connection",
+        "connectivity",
+        "exceedance",
+        "exceedances_today",
+        "file_transfer",
+        "polling",
+        "reconnect",
+    }
