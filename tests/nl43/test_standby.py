@@ -65,6 +65,8 @@ WITHOUT_METER: Final = {
     CONNECTIVITY: STATE_UNKNOWN,
     # Files come over a connection of their own.
     f"sensor.{DEVICE}_file_transfer": STATE_UNKNOWN,
+    f"event.{DEVICE}_exceedance": STATE_UNKNOWN,
+    f"sensor.{DEVICE}_exceedances_today": "0",
 }
 
 
