@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiohttp import ClientError
 
+from script.demo_alarm import LIMIT, provide_blueprint, set_up_alarm
 from script.hass_client import Account, HassClient, HassError, MeterAddress
 from script.real_hass import HOST, ROOT, Program, RealHass, port_is_taken, running, site_utc_offset
 
@@ -32,11 +33,19 @@ TILES: Final = (
     "file_transfer",
     "measurement",
     "frequency_weighting",
+    "exceedance",
+    "exceedances_today",
 )
 # What a tile needs to change something.
 FEATURES: Final = {
     "measurement": {"type": "toggle"},
     "frequency_weighting": {"type": "select-options"},
+}
+SLIDER: Final = {
+    "type": "tile",
+    "entity": LIMIT,
+    "features": [{"type": "numeric-input", "style": "slider"}],
+    "grid_options": {"columns": "full"},
 }
 GRAPH: Final = ("lp", "leq", "ln1")
 GRAPH_HOURS: Final = 0.25
@@ -76,12 +85,12 @@ def demo_meters(first_port: int) -> tuple[DemoMeter, ...]:
         options=("--replay", str(replay)),
     )
     living = DemoMeter(
-        title="Simulated meter",
+        title="Gate 3",
         serial="01430002",
         port=first_port + 1,
         ftp_port=first_port + 1 + FTP_PORTS_AFTER,
         # As over a cellular modem: a transfer takes long enough to be seen.
-        options=("--ftp-rate", "50000"),
+        options=("--ftp-rate", "50000", "--busy"),
     )
     return recorded, living
 
@@ -203,6 +212,10 @@ async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
         MeterAddress(host=HOST, port=meter.port, ftp_port=meter.ftp_port) for meter in missing
     )
     await asyncio.gather(*map(client.add_meter, addresses))
+    devices = await client.name_meters({meter.serial: meter.title for meter in meters})
+    entities = await entities_of(client, meters)
+    # Armed only now: a meter that is read live is asked for what is slow in half a minute each.
+    await set_up_alarm(client, devices[meters[-1].serial])
     dashboards = await client.command("lovelace/dashboards/list")
     if any(dashboard["url_path"] == DASHBOARD for dashboard in dashboards):
         return
@@ -214,9 +227,9 @@ async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
         show_in_sidebar=True,
         require_admin=False,
     )
-    entities = await entities_of(client, meters)
-    view = {"title": "Meters", "type": "sections", "max_columns": 2}
-    view["sections"] = [section(meter, entities) for meter in meters]
+    sections = [section(meter, entities) for meter in meters]
+    sections[-1]["cards"].append(SLIDER)
+    view = {"title": "Meters", "type": "sections", "max_columns": 2, "sections": sections}
     await client.command("lovelace/config/save", url_path=DASHBOARD, config={"views": [view]})
     await client.command("frontend/set_system_data", key="core", value={"default_panel": DASHBOARD})
 
@@ -234,6 +247,7 @@ async def run_until_it_ends(demo: Demo) -> None:
     """Start everything, then wait until something ends."""
     hass = RealHass(demo.folder / "config", demo.port, auto_login=True)
     hass.write_config()
+    provide_blueprint(hass.folder)
     async with AsyncExitStack() as stack:
         meters = [simulator(meter, demo.folder) for meter in demo.meters]
         for program in (*meters, hass):
@@ -264,6 +278,8 @@ Two simulated meters are live in Home Assistant:
     {url}/{DASHBOARD}
 
 It logs you in by itself (elsewhere: user {account.username}, password {account.password}).
+At Gate 3 something is heard every half minute: within two minutes it exceeds the noise limit, and
+Home Assistant notifies you. The slider "Noise limit" moves the limit.
 Ctrl-C stops everything; the next run goes on where this one ends.
 """)
 

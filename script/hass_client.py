@@ -131,6 +131,19 @@ class HassClient:
             message = f"the meter at port {meter.port} was not added: {step}"
             raise HassError(message)
 
+    async def name_meters(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Name meters by their serial numbers; return their devices."""
+        devices = {
+            device["serial_number"]: device["id"]
+            for device in await self.command("config/device_registry/list")
+            if device["serial_number"] in names
+        }
+        for serial, device_id in devices.items():
+            await self.command(
+                "config/device_registry/update", device_id=device_id, name_by_user=names[serial]
+            )
+        return devices
+
     async def entity_ids(self) -> dict[str, str]:
         """Return the integration's enabled entities by unique id."""
         entries = await self.command("config/entity_registry/list")

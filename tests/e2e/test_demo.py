@@ -79,7 +79,7 @@ async def see_levels(page: Page, said: str) -> None:
     """Follow the address that the demo names; it logs in by itself."""
     address = next(word for word in said.split() if word.startswith("http"))
     await open_page(page, address)
-    await expect(page.get_by_text("Simulated meter")).to_be_visible()
+    await expect(page.get_by_text("Gate 3").first).to_be_visible()
     await expect(page.get_by_text("46.2 dB").first).to_be_visible()
     await expect(page.get_by_text("Connected")).to_have_count(2)
     await expect(page.get_by_text("Measuring")).to_have_count(2, timeout=60_000)

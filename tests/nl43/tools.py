@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from homeassistant.core import CALLBACK_TYPE, Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_track_state_change_event
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -34,6 +35,12 @@ FOLDER: Final = Path(custom_components.nl43.__file__).parent
 TEXTS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text(encoding="utf-8")
 )
+
+
+def device_of(hass: HomeAssistant, entry: MockConfigEntry) -> dr.DeviceEntry:
+    """Return the meter's device."""
+    (device,) = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    return device
 
 
 def state(hass: HomeAssistant, entity_id: str) -> str:
