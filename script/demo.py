@@ -47,6 +47,7 @@ SLIDER: Final = {
     "features": [{"type": "numeric-input", "style": "slider"}],
     "grid_options": {"columns": "full"},
 }
+ASKED_LAST: Final = "ftp_server"
 GRAPH: Final = ("lp", "leq", "ln1")
 GRAPH_HOURS: Final = 0.25
 PATIENCE: Final = 60.0
@@ -235,8 +236,8 @@ async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
 
 
 async def entities_of(client: HassClient, meters: tuple[DemoMeter, ...]) -> dict[str, str]:
-    """Return the entities, once the meters have been asked for all that has a tile."""
-    wanted = {f"{meter.serial}_{key}" for meter in meters for key in TILES}
+    """Return the entities, once the meters have been asked for everything."""
+    wanted = {f"{meter.serial}_{key}" for meter in meters for key in (*TILES, ASKED_LAST)}
     async with asyncio.timeout(PATIENCE):
         while not wanted <= (entities := await client.entity_ids()).keys():  # noqa: ASYNC110 - over the network
             await asyncio.sleep(1)
