@@ -39,6 +39,11 @@ def frames(series: str, limit: float = LIMIT) -> list[Frame]:
     return found
 
 
+def about(level: float) -> Any:
+    """Return what equals any level that is as good as this one."""
+    return pytest.approx(level)
+
+
 def play(series: str, limit: float = LIMIT, **rule: Any) -> list[tuple[float, Change]]:
     """Return what a series begins and ends, and when."""
     watch = LimitWatch(Rule(**rule))
@@ -92,7 +97,7 @@ def test_what_is_told() -> None:
             onset_value=88,
             value=88,
             peak=88,
-            mean=pytest.approx(energy_mean(86, 87, 88, 88)),
+            mean=about(energy_mean(86, 87, 88, 88)),
             overload=False,
             under_range=False,
         ),
@@ -107,7 +112,7 @@ def test_what_is_told() -> None:
             onset_value=88,
             value=82,
             peak=89,
-            mean=pytest.approx(energy_mean(86, 87, 88, 88, 89)),
+            mean=about(energy_mean(86, 87, 88, 88, 89)),
             overload=False,
             under_range=False,
         ),
@@ -228,19 +233,23 @@ def test_marks() -> None:
 def test_lift() -> None:
     """A limit that does not hold any more ends the exceedance; the cool-down goes on."""
     watch = LimitWatch(Rule(duration=1, cooldown=10))
+
+    def since() -> float | None:
+        return watch.exceeded_since
+
     assert watch.lift(0) is None
     for frame in frames("90@0"):
         assert watch.feed(frame) is None
     assert watch.lift(0.5) is None, "it had not begun"
     onset, *_ = filter(None, map(watch.feed, frames("90@1 92@2 91@3")))
     assert onset.phase is Phase.EXCEEDED
-    assert watch.exceeded_since == 1
+    assert since() == 1
     clear = watch.lift(4)
+    assert since() is None
     assert clear
     assert clear.phase is Phase.CLEARED
     assert (clear.exceedance.start, clear.exceedance.end) == (1, 4)
     assert (clear.exceedance.value, clear.exceedance.peak) == (91, 92)
-    assert watch.exceeded_since is None
     assert watch.lift(5) is None, "it is told once"
     assert not any(map(watch.feed, frames("90@6 90@7 90@8 90@9 90@10 90@11")))
     assert watch.feed(*frames("90@12")), "the cool-down is over"
