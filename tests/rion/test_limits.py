@@ -252,7 +252,7 @@ def test_lift() -> None:
     assert (clear.exceedance.value, clear.exceedance.peak) == (91, 92)
     assert watch.lift(5) is None, "it is told once"
     assert not any(map(watch.feed, frames("90@6 90@7 90@8 90@9 90@10 90@11")))
-    assert watch.feed(*frames("90@12")), "the cool-down is over"
+    assert watch.feed(frames("90@12")[0]), "the cool-down is over"
 
 
 def test_lift_while_it_clears() -> None:
