@@ -12,17 +12,29 @@ from typing import Any, Final, cast
 from unittest.mock import Mock
 
 from homeassistant.components.sensor import SensorDeviceClass
-from homeassistant.const import Platform
+from homeassistant.const import WEEKDAYS, Platform
 from homeassistant.helpers.entity import EntityDescription
 from homeassistant.util.yaml import load_yaml
 import pytest
 import voluptuous as vol
 
 import custom_components.nl43
-from custom_components.nl43 import config_flow, errors, login, repairs, services
+from custom_components.nl43 import (
+    condition,
+    config_flow,
+    errors,
+    event,
+    limit,
+    login,
+    repairs,
+    services,
+    trigger,
+)
 from custom_components.nl43.const import DOMAIN, PLATFORMS
 from custom_components.nl43.facts import NOTHING_KNOWN
 from custom_components.nl43.rion import FtpError, WrongMeterError
+from custom_components.nl43.rion.limits import Direction
+from custom_components.nl43.rion.notation import LEVEL_KEYS
 
 FOLDER: Final = Path(custom_components.nl43.__file__).parent
 SOURCES: Final = {path.name: ast.parse(path.read_text()) for path in FOLDER.glob("*.py")}
@@ -286,6 +298,94 @@ def test_action_fields(name: str) -> None:
         assert form["fields"][field].get("required", False) is isinstance(key, vol.Required)
         default = None if key.default is vol.UNDEFINED else key.default()
         assert form["fields"][field].get("default") is default
+
+
+# Triggers and conditions
+
+FORMS: Final = {
+    "triggers": load_yaml(FOLDER / "triggers.yaml"),
+    "conditions": load_yaml(FOLDER / "conditions.yaml"),
+}
+BEHAVIOR_FIELD: Final = {vol.Required("behavior", default="any"): str}
+FIELDS: Final[dict[tuple[str, str], dict[vol.Marker, Any]]] = {
+    **{("triggers", name): limit.ALARM_FIELDS for name in trigger.TRIGGERS},
+    ("conditions", "is_over_limit"): BEHAVIOR_FIELD | limit.LIMIT_FIELDS,
+    ("conditions", "is_measuring"): BEHAVIOR_FIELD,
+}
+# What the forms choose from.
+CHOICES: Final = {
+    "quantity": set(LEVEL_KEYS),
+    "direction": {direction.value for direction in Direction},
+    "weekday": set(WEEKDAYS),
+}
+
+
+def form_of(kind: str, name: str) -> dict[str, Any]:
+    """Return the form of a trigger or condition."""
+    forms = FORMS[kind]
+    assert isinstance(forms, dict)
+    form: dict[str, Any] = forms[name]
+    return form
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("triggers", trigger.TRIGGERS), ("conditions", condition.CONDITIONS)],
+    ids=["triggers", "conditions"],
+)
+def test_automation_elements(kind: str, names: dict[str, Any]) -> None:
+    """Each trigger and condition has its texts, its icon and its form, and nothing else has."""
+    forms = FORMS[kind]
+    assert isinstance(forms, dict)
+    shown = {name for name in forms if not name.startswith(".")}
+    assert set(TEXTS[kind]) == set(ICONS[kind]) == shown == set(names)
+    assert all(set(icon) == {kind.removesuffix("s")} for icon in ICONS[kind].values())
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=lambda part: part)
+def test_automation_fields(kind: str, name: str) -> None:
+    """Each field has a name, an explanation and a selector; what the form fills in is valid."""
+    form, texts = form_of(kind, name), TEXTS[kind][name]
+    schema = {str(key): key for key in FIELDS[kind, name]}
+    assert all(part["integration"] == DOMAIN for part in form["target"]["entity"])
+    assert set(form["fields"]) == set(texts["fields"]) == set(schema)
+    assert texts["name"]
+    assert texts["description"].endswith(".")
+    assert all(set(text) == {"name", "description"} for text in texts["fields"].values())
+    filled = {
+        field: shown["default"] for field, shown in form["fields"].items() if "default" in shown
+    }
+    validated = vol.Schema(FIELDS[kind, name])(filled)
+    for field, key in schema.items():
+        required = form["fields"][field].get("required", False)
+        assert required is isinstance(key, vol.Required), field
+        if key.default is not vol.UNDEFINED and field in filled:
+            by_default = vol.Schema({key: FIELDS[kind, name][key]})({})
+            assert validated[field] == by_default[field], field
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=lambda part: part)
+def test_choices(kind: str, name: str) -> None:
+    """Everything that is valid can be chosen, and each choice has a text."""
+    for field, shown in form_of(kind, name)["fields"].items():
+        ((selector, details),) = shown["selector"].items()
+        if selector == "select":
+            texts = TEXTS["selector"][details["translation_key"]]["options"]
+            assert set(details["options"]) == set(texts) == CHOICES[field]
+        elif selector == "choose":
+            texts = TEXTS["selector"][details["translation_key"]]["choices"]
+            assert set(details["choices"]) == set(texts) == {"number", "entity"}
+
+
+def test_no_selector_too_many() -> None:
+    """Each text of a choice is the text of one that is offered."""
+    assert set(TEXTS["selector"]) == set(CHOICES) | {"limit"}
+
+
+def test_events() -> None:
+    """Each type of the event has a text."""
+    texts = TEXTS["entity"]["event"]["exceedance"]["state_attributes"]["event_type"]["state"]
+    assert set(texts) == set(event.EXCEEDANCE.event_types or ())
 
 
 # Repairs
