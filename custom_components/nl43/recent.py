@@ -26,7 +26,12 @@ class RecentFrames:
     @callback
     def async_start(self, hass: HomeAssistant, entry_id: str) -> CALLBACK_TYPE:
         """Keep every frame from now on, until what is returned is called."""
-        return async_dispatcher_connect(hass, frame_signal(entry_id), self._frames.append)
+        return async_dispatcher_connect(hass, frame_signal(entry_id), self._keep)
+
+    @callback
+    def _keep(self, frame: MeterData) -> None:
+        """Keep a frame, in the order in which they are read."""
+        self._frames.append(frame)
 
     def frames(self) -> list[MeterData]:
         """Return the frames that are not too old, the oldest first."""

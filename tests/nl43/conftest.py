@@ -136,5 +136,5 @@ def sound(
     )
     sim.replay_frames([dod_line(lp=30.0, leq=30.0)])
     monkeypatch.setattr(alarm, "monotonic", lambda: made.now)
-    async_dispatcher_connect(hass, frame_signal(entry.entry_id), made.frames.append)
+    async_dispatcher_connect(hass, frame_signal(entry.entry_id), made.read)
     return made

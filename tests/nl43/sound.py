@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.setup import async_setup_component
 
 from custom_components.nl43.facts import MeterData
@@ -35,6 +35,11 @@ class Sound:
     sim: SimulatedMeter
     frames: list[MeterData] = field(default_factory=list)
     now: float = 0.0
+
+    @callback
+    def read(self, frame: MeterData) -> None:
+        """Note a frame that was read."""
+        self.frames.append(frame)
 
     async def is_at(self, at: float, line: str, **levels: float | None) -> None:
         """Let the clock show so many seconds and the meter send a line, until it is read."""

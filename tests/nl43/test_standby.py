@@ -419,7 +419,7 @@ async def test_frames_after_a_stand_by(
     assert (await subscribe(late, known.entry_id))["success"]
     await call(hass, POLLING, "turn_on")
     frames = [await next_frame(late) for _ in range(3)]
-    assert all(frame["main"]["lp"] is not None for frame in frames)
+    assert all(frame["channels"]["main"]["lp"] is not None for frame in frames)
     times = [frame["time"] for frame in frames]
     while (await next_frame(browser))["time"] < times[-1]:
         pass

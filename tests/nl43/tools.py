@@ -102,19 +102,30 @@ def asked(sim: SimulatedMeter) -> list[str]:
     return [command.line for command in sim.commands]
 
 
-async def subscribe(browser: MockHAClientWebSocket, entry_id: str) -> dict[str, Any]:
+async def subscribe(
+    browser: MockHAClientWebSocket, entry_id: str, **options: Any
+) -> dict[str, Any]:
     """Ask for a meter's frames and return the answer."""
-    await browser.send_json_auto_id({"type": "nl43/subscribe_frames", "entry_id": entry_id})
+    await browser.send_json_auto_id(
+        {"type": "nl43/subscribe_frames", "entry_id": entry_id, **options}
+    )
     answer: dict[str, Any] = await browser.receive_json()
     return answer
 
 
+async def next_of(browser: MockHAClientWebSocket, kind: str) -> dict[str, Any]:
+    """Return the next message of a kind: frame, status or meter."""
+    while True:
+        message = await browser.receive_json()
+        assert message["type"] == "event"
+        told: dict[str, Any] = message["event"]
+        if told["kind"] == kind:
+            return told
+
+
 async def next_frame(browser: MockHAClientWebSocket) -> dict[str, Any]:
     """Return the next frame that is sent."""
-    message = await browser.receive_json()
-    assert message["type"] == "event"
-    frame: dict[str, Any] = message["event"]
-    return frame
+    return await next_of(browser, "frame")
 
 
 async def call(hass: HomeAssistant, entity_id: str, service: str, **data: Any) -> None:
