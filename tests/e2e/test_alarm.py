@@ -9,6 +9,7 @@ import pytest_asyncio
 import pytest_socket
 
 from nl43_sim import SimulatedMeter
+from script.real_hass import ROOT
 
 from .conftest import Site, address_of, assert_gentle, on_site
 from .pages import open_page, take_screenshot
@@ -47,6 +48,12 @@ async def add(page: Page, kind: str, search: str, name: str) -> None:
     await page.get_by_text(name, exact=True).click()
 
 
+def traces(page: Page) -> Locator:
+    """Return what an automation has once it is saved."""
+    link = page.get_by_role("link", name="Traces")
+    return link.or_(page.get_by_text("Traces", exact=True)).first
+
+
 async def type_into(field: Locator, text: str) -> None:
     """Type into a field as a user does, who then leaves it."""
     await field.click(click_count=3)
@@ -76,8 +83,7 @@ async def test_limit_built_by_hand(site: Site, user_page: Page, quiet: Simulated
     # Its name is selected already.
     await page.keyboard.insert_text("It is loud")
     await page.get_by_role("button", name="Save").last.click()
-    traces = page.get_by_role("link", name="Traces").or_(page.get_by_text("Traces", exact=True))
-    await expect(traces.first).to_be_visible()
+    await expect(traces(page)).to_be_visible()
 
     notifications = await site.client.command("persistent_notification/get")
     assert not notifications
@@ -89,3 +95,25 @@ async def test_limit_built_by_hand(site: Site, user_page: Page, quiet: Simulated
     await open_page(page, f"/logbook?entity_id=event.nl_43_{SERIAL}_exceedance")
     await expect(page.get_by_text("is above 80.0 dB").first).to_be_visible()
     await take_screenshot(page, "logbook")
+
+
+async def test_blueprint(site: Site, user_page: Page) -> None:
+    """A user fills in a form, and Home Assistant takes it."""
+    page = user_page
+    path = "nl43/noise_limit.yaml"
+    text = (ROOT / "blueprints/automation" / path).read_text(encoding="utf-8")
+    await site.client.command("blueprint/save", domain="automation", path=path, yaml=text)
+    await open_page(page, "/config/blueprint/dashboard")
+    await page.get_by_text("Noise limit").first.click()
+    await page.get_by_role("button", name="Add target").click()
+    await page.get_by_text("NL-43 01430001").last.click()
+    await type_into(page.locator("ha-selector-number input").first, "70")
+    await expect(page.get_by_text("Notify actions", exact=True)).to_be_visible()
+    await take_screenshot(page, "blueprint")
+    await page.get_by_role("button", name="Save").first.click()
+    await expect(page.get_by_text("Add description")).to_be_visible()
+    await page.keyboard.insert_text("Noise at the site")
+    await page.get_by_role("button", name="Save").last.click()
+    await expect(traces(page)).to_be_visible()
+    made = await site.client.get("states/automation.noise_at_the_site")
+    assert made["state"] == "on"
