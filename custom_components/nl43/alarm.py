@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+import math
 from time import monotonic, time
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ from .rion.limits import Change, Exceedance, Frame, LimitWatch, Phase
 from .rion.notation import LEVEL_KEYS
 from .runtime import Nl43ConfigEntry
 from .watch import async_watch
+
+# Seconds that an entity may need to have its state, at the start of Home Assistant say.
+PATIENCE: Final = 60.0
 
 type AlarmListener = Callable[[Alarm], None]
 
@@ -70,7 +74,7 @@ class _ArmedLimit:
         self._limit = limit
         self._channel, self._quantity = LEVEL_KEYS[limit.quantity]
         self._watch = LimitWatch(limit.rule)
-        self._is_told = False
+        self._without_limit_since: float | None = None
         self.disarm = async_watch(hass, entry_id, self._judge)
 
     @callback
@@ -94,7 +98,7 @@ class _ArmedLimit:
     def _frame(self, data: MeterData, now: float) -> Frame | None:
         """Return the level beside its limit, None where one of them has no value."""
         channel = data.reading.channel(self._channel)
-        level, limit = channel.level(self._quantity), self._limit_now()
+        level, limit = channel.level(self._quantity), self._limit_now(now)
         if level is None or limit is None:
             return None
         return Frame(
@@ -119,16 +123,20 @@ class _ArmedLimit:
             "exceeded_since": None if since is None else round(time() - monotonic() + since, 1),
         }
 
-    def _limit_now(self) -> float | None:
-        """Return the limit in dB; that it has none is told once, as it is a mistake mostly."""
+    def _limit_now(self, now: float) -> float | None:
+        """Return the limit in dB; that it has had none for long is told once: it is a mistake."""
         limit = async_limit_now(self._hass, self._limit.value)
-        if limit is None and not self._is_told:
+        if limit is not None:
+            self._without_limit_since = None
+        elif self._without_limit_since is None:
+            self._without_limit_since = now
+        elif now - self._without_limit_since >= PATIENCE:
+            self._without_limit_since = math.inf
             LOGGER.warning(
                 "%s has no number for a limit of %s: it is not judged until it has",
                 self._limit.value,
                 self._limit.quantity,
             )
-        self._is_told = limit is None
         return limit
 
     def _tell(self, change: Change, data: MeterData, now: float) -> None:
@@ -143,7 +151,10 @@ class _ArmedLimit:
         )
         async_dispatcher_send(self._hass, alarm_signal(self._entry_id), alarm)
         for tell in list(self.listeners):
-            tell(alarm)
+            try:
+                tell(alarm)
+            except Exception:  # noqa: BLE001 - one automation's mistake is not the others' silence
+                LOGGER.exception("An automation could not be told of %s", alarm)
 
 
 _ARMED: Final[HassKey[dict[tuple[str, Limit], _ArmedLimit]]] = HassKey(f"{DOMAIN}_armed")
