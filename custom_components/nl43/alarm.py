@@ -18,7 +18,6 @@ from .facts import MeterData
 from .limit import Limit, async_limit_now
 from .rion.limits import Change, Exceedance, Frame, LimitWatch, Phase
 from .rion.notation import LEVEL_KEYS
-from .runtime import Nl43ConfigEntry
 from .watch import async_watch
 
 # Seconds that an entity may need to have its state, at the start of Home Assistant say.
@@ -80,7 +79,7 @@ class _ArmedLimit:
     @callback
     def _judge(self, data: MeterData) -> None:
         """Judge a frame."""
-        entry: Nl43ConfigEntry | None = self._hass.config_entries.async_get_entry(self._entry_id)
+        entry = self._hass.config_entries.async_get_entry(self._entry_id)
         if entry is None or entry.state is not ConfigEntryState.LOADED:
             # Until its entities are there, nobody would record what happens.
             return
@@ -88,7 +87,7 @@ class _ArmedLimit:
         if not self._limit.window.holds(dt_util.now()):
             change = self._watch.lift(now)
         elif (frame := self._frame(data, now)) is not None:
-            change = self._watch.feed(frame, entry.runtime_data.coordinator.frame_interval)
+            change = self._watch.feed(frame, data.interval)
         else:
             # No value neither begins nor ends anything.
             return

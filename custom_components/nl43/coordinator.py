@@ -312,6 +312,7 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
                     reading=reading,
                     at=dt_util.utcnow(),
                     number=next(self._numbers),
+                    interval=self.frame_interval,
                     facts=self._facts.current(self._ended),
                     lacking=frozenset(self.meter.lacking),
                 )

@@ -66,12 +66,14 @@ class Fact:
 class MeterData:
     """One frame, and the facts that hold beside it; `at` is None before the first frame.
 
-    Frames are numbered from 1 on since the meter was loaded.
+    Frames are numbered from 1 on since the meter was loaded. `interval` is how many seconds
+    later the next one is expected.
     """
 
     reading: Reading
     at: datetime | None
     number: int = 0
+    interval: float = 0.0
     facts: Mapping[str, Fact]
     lacking: frozenset[str]
 

@@ -55,6 +55,7 @@ def _frame_message(entry: Nl43ConfigEntry, data: MeterData) -> dict[str, Any]:
         "kind": "frame",
         "number": data.number,
         "time": _seconds(data.at),
+        "interval": round(data.interval, 2),
         # What the meter's own clock shows, which has no time zone.
         "meter_time": meter_time and meter_time.replace(tzinfo=None).isoformat("T", "seconds"),
         "state": data.measurement_state,
@@ -96,7 +97,6 @@ def _meter_message(hass: HomeAssistant, entry: Nl43ConfigEntry) -> dict[str, Any
         "name": name,
         "device_id": device_id,
         "model": data.get(TYPE),
-        "frame_interval": None if coordinator is None else round(coordinator.frame_interval, 2),
         "frequency_weighting": data.get(FREQUENCY_WEIGHTING["main"]),
         "time_weighting": data.get(TIME_WEIGHTING["main"]),
         "percentiles": {slot: data.get(setting) for slot, setting in PERCENTILE.items()},
@@ -248,6 +248,7 @@ def recent_frames(
         {
             "number": [frame.number for frame in frames],
             "time": [_seconds(frame.at) for frame in frames],
+            "interval": [round(frame.interval, 2) for frame in frames],
             **{name: [getattr(frame.reading.main, name) for frame in frames] for name in names},
         },
     )

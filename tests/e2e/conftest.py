@@ -6,7 +6,14 @@ import json
 import shutil
 from typing import Any, Final
 
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    async_playwright,
+    expect,
+)
 import pytest
 import pytest_asyncio
 import pytest_socket
@@ -126,10 +133,15 @@ async def page(site: Site, browser: Browser) -> AsyncIterator[Page]:
     assert_gentle(site.meter)
 
 
+async def log_in(context: BrowserContext, site: Site) -> None:
+    """Log the user in on every page of a browser's context."""
+    tokens = {**site.client.tokens, "hassUrl": site.hass.url, "clientId": f"{site.hass.url}/"}
+    value = json.dumps(json.dumps(tokens))
+    await context.add_init_script(f"localStorage.setItem('hassTokens', {value})")
+
+
 @pytest_asyncio.fixture(loop_scope="package")
 async def user_page(site: Site, page: Page) -> Page:
     """Open a page that the user is logged in to."""
-    tokens = {**site.client.tokens, "hassUrl": site.hass.url, "clientId": f"{site.hass.url}/"}
-    value = json.dumps(json.dumps(tokens))
-    await page.context.add_init_script(f"localStorage.setItem('hassTokens', {value})")
+    await log_in(page.context, site)
     return page

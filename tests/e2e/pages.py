@@ -31,8 +31,15 @@ async def device_path(client: HassClient, serial: str) -> str:
     return f"/config/devices/device/{device['id']}"
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until a condition holds; TimeoutError if it never does."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - any condition, not only an event
             await asyncio.sleep(0.1)
+
+
+def dod_line(lp: float, over: int = 0) -> str:
+    """Return what a meter sends that shows this Lp, and nothing on the Sub channels."""
+    main = f"{lp}," + ",".join(f"{lp - 10:5.1f}" for _ in range(13))
+    unused = ",".join(["  -.-"] * 14 + ["-", "-"])
+    return f"{main},{over},0," + ",".join([unused] * 3)

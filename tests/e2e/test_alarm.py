@@ -12,7 +12,7 @@ from nl43_sim import SimulatedMeter
 from script.real_hass import ROOT
 
 from .conftest import Site, address_of, assert_gentle, on_site
-from .pages import open_page, take_screenshot
+from .pages import dod_line, open_page, take_screenshot
 
 QUIET: Final = 52.3
 LOUD: Final = 91.4
@@ -24,18 +24,11 @@ TEXTS_ARE_THERE: Final = """() => document.querySelector("home-assistant").hass
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
-def line(lp: float) -> str:
-    """Return what a meter sends that shows this Lp, and nothing on the Sub channels."""
-    main = f"{lp}," + ",".join(f"{lp - 10:5.1f}" for _ in range(13))
-    unused = ",".join(["  -.-"] * 14 + ["-", "-"])
-    return f"{main},0,0," + ",".join([unused] * 3)
-
-
 @pytest_asyncio.fixture(loop_scope="package")
 async def quiet(site: Site) -> AsyncIterator[SimulatedMeter]:
     """Give Home Assistant a meter at a place where it is quiet so far."""
     pytest_socket.enable_socket()
-    async with SimulatedMeter(on_site(SERIAL, replay=[line(QUIET)])) as meter:
+    async with SimulatedMeter(on_site(SERIAL, replay=[dod_line(QUIET)])) as meter:
         await site.client.add_meter(address_of(meter))
         yield meter
         assert_gentle(meter)
@@ -87,11 +80,11 @@ async def test_limit_built_by_hand(site: Site, user_page: Page, quiet: Simulated
 
     notifications = await site.client.command("persistent_notification/get")
     assert not notifications
-    quiet.replay_frames([line(LOUD)])
+    quiet.replay_frames([dod_line(LOUD)])
     await page.get_by_text("Notifications").first.click()
     await expect(page.get_by_text(f"has reached {LOUD} dB.")).to_be_visible()
     await take_screenshot(page, "notification")
-    quiet.replay_frames([line(QUIET)])
+    quiet.replay_frames([dod_line(QUIET)])
     await open_page(page, f"/logbook?entity_id=event.nl_43_{SERIAL}_exceedance")
     await expect(page.get_by_text("is above 80.0 dB").first).to_be_visible()
     await take_screenshot(page, "logbook")

@@ -20,11 +20,11 @@ FLOORS: Final = (
     ("const", "schedule"),
     ("address", "errors", "facts", "limit", "login", "media", "picture", "target"),
     ("watch",),
-    ("coordinator", "recent"),
+    ("alarm", "coordinator", "recent"),
     ("control", "files"),
     ("measurement", "cycle"),
     ("runtime",),
-    ("access", "alarm", "entity", "saving"),
+    ("access", "entity", "saving"),
 )
 TOP: Final = len(FLOORS)
 

@@ -393,7 +393,7 @@ async def test_recent_frames(
         await sound.plays(f"{level}@0")
     *_, answer = await command(browser, type="nl43/recent_frames", entry_id=loaded.entry_id)
     recent = answer["result"]
-    assert set(recent) == LEVELS | {"over", "under", "number", "time"}
+    assert set(recent) == LEVELS | {"over", "under", "number", "time", "interval"}
     count = len(recent["number"])
     assert all(len(column) == count for column in recent.values())
     assert recent["number"] == list(range(recent["number"][0], recent["number"][0] + count))

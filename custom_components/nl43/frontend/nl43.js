@@ -1,1 +1,5 @@
-// What each page of Home Assistant loads: the cards and the dashboard strategy.
+// What each page of Home Assistant loads: the cards of the integration.
+
+import { defineCard } from "./card.js";
+
+defineCard();
