@@ -30,7 +30,7 @@ from custom_components.nl43 import (
     services,
     trigger,
 )
-from custom_components.nl43.const import DOMAIN, PLATFORMS
+from custom_components.nl43.const import DOMAIN, PLATFORMS, ConnectionState, MeasurementState
 from custom_components.nl43.facts import NOTHING_KNOWN
 from custom_components.nl43.rion import FtpError, WrongMeterError
 from custom_components.nl43.rion.limits import Direction
@@ -386,6 +386,23 @@ def test_events() -> None:
     """Each type of the event has a text."""
     texts = TEXTS["entity"]["event"]["exceedance"]["state_attributes"]["event_type"]["state"]
     assert set(texts) == set(event.EXCEEDANCE.event_types or ())
+
+
+# The browser's part
+
+SCRIPT: Final = "".join(path.read_text("utf-8") for path in (FOLDER / "frontend").glob("*.js"))
+
+
+def test_texts_of_the_card() -> None:
+    """Each text of the live card is used, and each that is used is there."""
+    words = set(re.findall(r"\w+", SCRIPT))
+    states = {f"is_{state.value}" for state in ConnectionState} | {*MeasurementState}
+    texts = {key.removeprefix("card_") for key in TEXTS["common"] if key.startswith("card_")}
+    options = {f"option_{name}" for name in re.findall(r'name: "(\w+)",\s', SCRIPT)}
+    assert texts <= words | states | options
+    assert set(re.findall(r'_text\("(\w+)"', SCRIPT)) <= texts
+    assert options <= texts
+    assert states - {"is_connected"} <= texts
 
 
 # Repairs
