@@ -14,6 +14,7 @@ from homeassistant.config_entries import (
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import Unauthorized
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from .access import may_read
@@ -55,6 +56,8 @@ def _frame_message(entry: Nl43ConfigEntry, data: MeterData) -> dict[str, Any]:
         "kind": "frame",
         "number": data.number,
         "time": _seconds(data.at),
+        # So that a browser whose clock is wrong knows how old the frame is.
+        "now": _seconds(dt_util.utcnow()),
         "interval": round(data.interval, 2),
         # What the meter's own clock shows, which has no time zone.
         "meter_time": meter_time and meter_time.replace(tzinfo=None).isoformat("T", "seconds"),

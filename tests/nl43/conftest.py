@@ -138,3 +138,17 @@ def sound(
     monkeypatch.setattr(alarm, "monotonic", lambda: made.now)
     async_dispatcher_connect(hass, frame_signal(entry.entry_id), made.read)
     return made
+
+
+@pytest.fixture
+async def quiet(hass: HomeAssistant, loaded: MockConfigEntry) -> AsyncGenerator[MockConfigEntry]:
+    """Add a second meter, at a quiet place, which is never treated worse either."""
+    config = quick_meter("07654321")
+    config.replay = [dod_line(lp=30.0)]
+    async with SimulatedMeter(config) as sim:
+        entry = configured(hass, sim, "07654321")
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done()
+        yield entry
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        assert sim.violations == []

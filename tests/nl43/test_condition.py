@@ -1,6 +1,5 @@
 """Conditions, as automations use them."""
 
-from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from homeassistant.core import Event, HomeAssistant
@@ -12,7 +11,6 @@ import voluptuous as vol
 
 from nl43_sim import Fault, SimulatedMeter
 
-from .conftest import configured, quick_meter
 from .sound import Sound, automate, dod_line
 from .tools import MEASUREMENT, call, device_of, shown
 from .waiting import until
@@ -118,19 +116,6 @@ async def test_trace(
         trace = (await browser.receive_json())["result"]["trace"]
         results.append(trace["condition/0"][0]["result"]["result"])
     assert sorted(results) == [False, True]
-
-
-@pytest.fixture
-async def quiet(hass: HomeAssistant, loaded: MockConfigEntry) -> AsyncGenerator[MockConfigEntry]:
-    """Add a second meter, which is quiet."""
-    config = quick_meter("07654321")
-    config.replay = [dod_line(lp=30.0)]
-    async with SimulatedMeter(config) as sim:
-        entry = configured(hass, sim, "07654321")
-        assert await hass.config_entries.async_setup(entry.entry_id)
-        await hass.async_block_till_done()
-        yield entry
-        assert await hass.config_entries.async_unload(entry.entry_id)
 
 
 @pytest.mark.parametrize(("behavior", "expected"), [("any", True), ("all", False)])

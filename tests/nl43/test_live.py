@@ -72,6 +72,7 @@ async def test_what_comes_at_once(
     assert meter["device_id"] == device_of(hass, loaded).id
     assert (frame["kind"], frame["number"]) == ("frame", data.number)
     assert frame["time"] == data.at.timestamp()
+    assert frame["time"] <= frame["now"] <= dt_util.utcnow().timestamp()
 
 
 async def test_frames(

@@ -1,6 +1,5 @@
 """Triggers, as automations use them: from the meter's frames to the automation's trace."""
 
-from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,7 +23,6 @@ import voluptuous as vol
 from custom_components.nl43.watch import async_watchers
 from nl43_sim import Fault, SimulatedMeter
 
-from .conftest import configured, quick_meter
 from .sound import Sound, automate, dod_line, limit_trigger
 from .tools import LP, device_of, said
 from .waiting import until
@@ -291,20 +289,6 @@ async def test_limit_of_an_entity(
 # Whom it means
 
 
-@pytest.fixture
-async def second(hass: HomeAssistant, loaded: MockConfigEntry) -> AsyncGenerator[MockConfigEntry]:
-    """Add a meter that is quiet."""
-    config = quick_meter("07654321")
-    config.replay = [dod_line(lp=30.0)]
-    async with SimulatedMeter(config) as sim:
-        entry = configured(hass, sim, "07654321")
-        assert await hass.config_entries.async_setup(entry.entry_id)
-        await hass.async_block_till_done()
-        yield entry
-        assert await hass.config_entries.async_unload(entry.entry_id)
-        assert sim.violations == []
-
-
 async def target(hass: HomeAssistant, kind: str, device: dr.DeviceEntry) -> dict[str, str]:
     """Return a target that means a device in one way or another."""
     devices = dr.async_get(hass)
@@ -327,7 +311,7 @@ async def test_targets(
     hass: HomeAssistant,
     sound: Sound,
     loaded: MockConfigEntry,
-    second: MockConfigEntry,
+    quiet: MockConfigEntry,
     heard: list[Event],
     kind: str,
 ) -> None:
@@ -335,7 +319,7 @@ async def test_targets(
     meant = await target(hass, kind, device_of(hass, loaded))
     await automate(hass, limit_trigger("limit_exceeded", "") | {"target": meant})
     assert async_watchers(hass, loaded.entry_id) == 1
-    assert async_watchers(hass, second.entry_id) == 0
+    assert async_watchers(hass, quiet.entry_id) == 0
     await sound.plays("90@0")
     await until(lambda: heard)
 
@@ -344,13 +328,13 @@ async def test_two_meters(
     hass: HomeAssistant,
     sound: Sound,
     loaded: MockConfigEntry,
-    second: MockConfigEntry,
+    quiet: MockConfigEntry,
     heard: list[Event],
 ) -> None:
     """Each meter is judged by itself."""
-    both = [device_of(hass, entry).id for entry in (loaded, second)]
+    both = [device_of(hass, entry).id for entry in (loaded, quiet)]
     await automate(hass, limit_trigger("limit_exceeded", "") | {"target": {"device_id": both}})
-    assert async_watchers(hass, loaded.entry_id) == async_watchers(hass, second.entry_id) == 1
+    assert async_watchers(hass, loaded.entry_id) == async_watchers(hass, quiet.entry_id) == 1
     await sound.plays("90@0 90@1")
     await hass.async_block_till_done()
     assert [event.data["device"] for event in heard] == ["NL-43 01234567"]

@@ -236,7 +236,7 @@ class LiveCard extends HTMLElement {
 
   get _age() {
     const time = this._feed?.frame?.time;
-    return time === undefined ? null : Math.max(0, Date.now() / 1000 - time);
+    return time === undefined ? null : Math.max(0, this._feed.now - time);
   }
 
   /** Whether what is shown is what the meter shows now. */
@@ -287,7 +287,7 @@ class LiveCard extends HTMLElement {
     if (exceeded) {
       limit.textContent = this._text("exceeded", {
         limit: level(this._hass, exceeded.limit),
-        time: elapsed(Date.now() / 1000 - exceeded.exceeded_since),
+        time: elapsed(this._feed.now - exceeded.exceeded_since),
       });
     }
     const first = this._limits.find((each) => each.quantity === "lp");
@@ -302,7 +302,7 @@ class LiveCard extends HTMLElement {
     state.className = `state ${known ?? ""}`;
     word.textContent = known ? this._text(known) : "";
     time.textContent =
-      known && known !== "stopped" && frame.started !== null ? elapsed(Date.now() / 1000 - frame.started) : "";
+      known && known !== "stopped" && frame.started !== null ? elapsed(this._feed.now - frame.started) : "";
   }
 
   /** Say why nothing, or nothing new, is shown. */
@@ -369,7 +369,7 @@ class LiveCard extends HTMLElement {
     writeSymbol(leq, symbols.leq ?? "Leq");
     this._chart.draw({
       points,
-      now: Date.now() / 1000,
+      now: this._feed.now,
       seconds: this._minutes * 60,
       limits: this._config.limit_lines === false ? [] : this._limits.filter(({ quantity }) => quantity === "lp"),
       colors: COLORS,

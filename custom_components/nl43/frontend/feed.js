@@ -32,12 +32,18 @@ class Feed {
     this.frame = null;
     /** Points of the chart, the oldest first; `interval` is when the next one was expected. */
     this.points = [];
+    this._skew = 0;
     this._connection = connection;
     this._entryId = entryId;
     this._entities = entities;
     this._subscription = null;
     this._hidden = null;
     document.addEventListener("visibilitychange", () => this._visibilityChanged());
+  }
+
+  /** Return Home Assistant's time, whatever the clock of this computer shows. */
+  get now() {
+    return Date.now() / 1000 - this._skew;
   }
 
   /** Subscribe as long as somebody looks. */
@@ -81,6 +87,7 @@ class Feed {
     if (event.kind === "meter") this.meter = event;
     if (event.kind === "frame") {
       this.frame = event;
+      this._skew = Date.now() / 1000 - event.now;
       const { lp, leq, over, under } = event.channels.main ?? {};
       const last = this.points[this.points.length - 1];
       if (!last || last.time < event.time) this.points.push({ time: event.time, interval: event.interval, lp, leq, over, under });
@@ -105,7 +112,7 @@ class Feed {
       over: recent.over[index],
       under: recent.under[index],
     }));
-    const until = points[0]?.time ?? this.points[0]?.time ?? Date.now() / 1000;
+    const until = points[0]?.time ?? this.points[0]?.time ?? this.now;
     const older = await this._history(ask, until);
     const all = [...older, ...points];
     const end = all.length ? all[all.length - 1].time : 0;
@@ -118,7 +125,7 @@ class Feed {
     if (!lp) return [];
     const history = await ask({
       type: "history/history_during_period",
-      start_time: new Date((Date.now() / 1000 - KEPT) * 1000).toISOString(),
+      start_time: new Date((this.now - KEPT) * 1000).toISOString(),
       end_time: new Date(until * 1000).toISOString(),
       entity_ids: [lp, leq].filter(Boolean),
       minimal_response: true,
