@@ -1,6 +1,7 @@
 """A limit as a person sets it in an automation: its fields, and what they mean."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 import math
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ CONF_QUANTITY: Final = "quantity"
 # dB. No meter shows more or less.
 _LEVEL: Final = vol.All(vol.Coerce(float), vol.Range(min=0, max=200))
 _MARGIN: Final = vol.All(vol.Coerce(float), vol.Range(min=0, max=50))
+# The frames of this time are kept.
+_DURATION: Final = vol.All(cv.positive_time_period, vol.Range(max=timedelta(days=1)))
 # Fluctuating noise crosses a limit many times a minute.
 _DEFAULT_MARGIN: Final = 2
 
@@ -50,7 +53,7 @@ LIMIT_FIELDS: Final[dict[vol.Marker, Any]] = {
 }
 ALARM_FIELDS: Final[dict[vol.Marker, Any]] = {
     **LIMIT_FIELDS,
-    vol.Optional(CONF_FOR, default=0): cv.positive_time_period,
+    vol.Optional(CONF_FOR, default=0): _DURATION,
     vol.Optional(CONF_CLEAR_MARGIN, default=_DEFAULT_MARGIN): _MARGIN,
     vol.Optional(CONF_COOLDOWN, default=0): cv.positive_time_period,
     vol.Optional(CONF_AFTER): cv.time,

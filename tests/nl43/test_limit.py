@@ -86,6 +86,7 @@ def test_no_limit(given: Any) -> None:
         {"quantity": "loudness"},
         {"direction": "sideways"},
         {"for": -1},
+        {"for": {"hours": 25}},
         {"clear_margin": -1},
         {"clear_margin": 51},
         {"cooldown": "-1"},
