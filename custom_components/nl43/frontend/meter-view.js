@@ -1,0 +1,144 @@
+// The view of one meter.
+
+import { exceedances, full, gauge, heading, history, present, section, tile } from "./parts.js";
+
+const COLUMNS = 4;
+const PERCENTILES = ["ln1", "ln2", "ln3", "ln4", "ln5"];
+// What neither the live card nor what stands for it shows.
+const FURTHER = ["le", "lieq", "leq_mov", "ltm5"];
+const COLORS = { lp: "#2fb3a4", leq: "#e3a92b", ln1: "#e5484d" };
+const TREND = { features: [{ type: "trend-graph", hours_to_show: 6, detail: true }] };
+const FULL = { columns: "full" };
+const HALF = { columns: 12 };
+const CONTROLS = {
+  measurement: "toggle",
+  pause: "toggle",
+  frequency_weighting: "select-options",
+  time_weighting: "select-options",
+  store_mode: "select-options",
+  store_name: "numeric-input",
+  lp_store_interval: "select-options",
+  leq_interval: "select-options",
+  measurement_time: "select-options",
+  manual_store: "button",
+};
+
+const media = (entryId) => {
+  const root = "media-source://nl43";
+  const levels = [`app,${root}`, `,${root}/${entryId}`].map(encodeURIComponent);
+  return `/media-browser/browser/${levels.join("/")}`;
+};
+
+/** Return the name of a level as its entity has it, without the meter's. */
+const named = (entity) => ({ entity, name: { type: "entity" } });
+
+function statistics(hass, say, meter) {
+  return present(hass, [meter.entities.lp]).flatMap((entity) => {
+    const graph = (title, days, period) =>
+      full({
+        type: "statistics-graph",
+        title,
+        entities: [{ ...named(entity), color: COLORS.lp }],
+        days_to_show: days,
+        period,
+        // An hour's mean is arithmetic, which is no mean level.
+        stat_types: ["min", "max"],
+        chart_type: "line",
+        fit_y_data: true,
+        hide_legend: true,
+      });
+    return [
+      { ...graph(say("last_day"), 1, "5minute"), grid_options: HALF },
+      { ...graph(say("last_month"), 30, "day"), grid_options: HALF },
+      full({ type: "markdown", text_only: true, content: `${say("statistics_note")}.` }),
+    ];
+  });
+}
+
+function liveSection(hass, say, meter, config) {
+  const badges = present(hass, [meter.entities.connection, meter.entities.battery_level]).map((entity) => ({
+    type: "entity",
+    entity,
+    show_icon: true,
+    show_state: true,
+    color: "state",
+  }));
+  const top = heading(meter.area ?? say("live"), meter.area ? "mdi:map-marker" : "mdi:pulse", { badges });
+  if (config.live_card !== false) {
+    return section(2, top, full({ type: "custom:nl43-live-card", device_id: meter.id }));
+  }
+  return section(
+    2,
+    top,
+    ...gauge(hass, meter),
+    ...["measurement_state", "measurement_start", "leq", "lmax", "lmin", "lpeak", "overload", "under_range"].flatMap((key) =>
+      tile(hass, meter, key),
+    ),
+  );
+}
+
+function controls(hass, meter) {
+  return Object.entries(CONTROLS).flatMap(([key, type]) =>
+    tile(hass, meter, key, { features: [{ type }], features_position: "inline", grid_options: HALF }),
+  );
+}
+
+function files(hass, say, meter) {
+  return [
+    full({
+      type: "shortcut",
+      icon: "mdi:folder-music-outline",
+      label: say("open_files"),
+      description: say("open_files_help"),
+      tap_action: { action: "navigate", navigation_path: media(meter.entryId) },
+    }),
+    ...tile(hass, meter, "file_transfer", { grid_options: FULL }),
+    ...tile(hass, meter, "sd_free_percentage", { features: [{ type: "bar-gauge" }], grid_options: FULL }),
+    ...tile(hass, meter, "sd_free"),
+    ...tile(hass, meter, "ftp_server"),
+  ];
+}
+
+function health(hass, meter) {
+  const half = ["connection", "connectivity", "battery_level", "power_source", "clock_offset", "sync_clock"];
+  const commands = ["reconnect", "polling", "sleep_mode"];
+  return [...half, ...commands].flatMap((key) => tile(hass, meter, key));
+}
+
+export function meterView(hass, say, meter, config) {
+  const { entities } = meter;
+  const existing = (keys) => keys.filter((key) => present(hass, [entities[key]]).length);
+  const levels = existing(Object.keys(COLORS)).map((key) => ({ ...named(entities[key]), color: COLORS[key] }));
+  const percentiles = existing(PERCENTILES).map((key) => named(entities[key]));
+  const subs = present(hass, meter.subs).map((entity) => ({ type: "tile", ...named(entity) }));
+  return {
+    title: meter.name,
+    path: meter.path,
+    icon: "mdi:waveform",
+    show_icon_and_title: true,
+    type: "sections",
+    max_columns: COLUMNS,
+    dense_section_placement: true,
+    sections: [
+      liveSection(hass, say, meter, config),
+      section(2, heading(say("history"), "mdi:chart-line"), ...history(levels, 3, 6)),
+      section(
+        1,
+        heading(say("alarms"), "mdi:alarm-light-outline"),
+        ...tile(hass, meter, "exceedances_today", { grid_options: FULL }),
+        ...exceedances(present(hass, [entities.exceedance]), 48),
+      ),
+      section(
+        1,
+        heading(say("percentiles"), "mdi:chart-bell-curve"),
+        ...PERCENTILES.flatMap((key) => tile(hass, meter, key, TREND)),
+        ...history(percentiles, 24, 4),
+      ),
+      section(2, heading(say("controls"), "mdi:tune-variant"), ...controls(hass, meter)),
+      section(2, heading(say("statistics"), "mdi:chart-bar"), ...statistics(hass, say, meter)),
+      section(1, heading(say("files"), "mdi:sd"), ...files(hass, say, meter)),
+      section(1, heading(say("health"), "mdi:heart-pulse"), ...health(hass, meter)),
+      section(2, heading(say("further"), "mdi:sine-wave"), ...FURTHER.flatMap((key) => tile(hass, meter, key)), ...subs),
+    ].filter(Boolean),
+  };
+}

@@ -1,0 +1,82 @@
+// The dashboard that builds itself: all meters, then a view for each.
+
+import { loadTexts, metersOf } from "./meters.js";
+import { defineMetersCard } from "./meters-card.js";
+import { meterView } from "./meter-view.js";
+import { metersView } from "./meters-view.js";
+import { defineEditor } from "./strategy-editor.js";
+
+const ADD_METER = "/config/integrations/dashboard/add?domain=nl43";
+
+const noMeterView = (say) => ({
+  title: say("meters"),
+  path: "meters",
+  type: "panel",
+  cards: [
+    {
+      type: "empty-state",
+      icon: "mdi:waveform",
+      content_only: true,
+      title: say("no_meter"),
+      content: `${say("no_meter_help")}.`,
+      buttons: [
+        {
+          icon: "mdi:plus",
+          text: say("add_meter"),
+          appearance: "filled",
+          variant: "brand",
+          tap_action: { action: "navigate", navigation_path: ADD_METER },
+        },
+      ],
+    },
+  ],
+});
+
+class MetersDashboard extends HTMLElement {
+  static get registryDependencies() {
+    return ["entities", "devices", "areas"];
+  }
+
+  static async generate(config, hass) {
+    const say = await loadTexts(hass);
+    const meters = metersOf(hass, config.meters);
+    if (meters.length === 0) return { views: [noMeterView(say)] };
+    const views = meters.map((meter) => meterView(hass, say, meter, config));
+    if (meters.length > 1) views.unshift(metersView(hass, say, meters, config));
+    return { title: say("title"), views };
+  }
+
+  static getConfigElement() {
+    defineEditor();
+    return document.createElement("nl43-dashboard-editor");
+  }
+}
+
+/** Offer the dashboard in the dialog for a new one. */
+function offer() {
+  if (customElements.get("ll-strategy-dashboard-nl43")) return;
+  customElements.define("ll-strategy-dashboard-nl43", MetersDashboard);
+  let say = () => "";
+  // The dialog reads both at the moment that it opens; it cannot wait for a text.
+  window.hassConnection?.then(async () => {
+    await customElements.whenDefined("home-assistant");
+    const root = document.querySelector("home-assistant");
+    while (!root.hass?.loadBackendTranslation) await new Promise((resolve) => setTimeout(resolve, 500));
+    say = await loadTexts(root.hass);
+  });
+  window.customStrategies = window.customStrategies || [];
+  window.customStrategies.push({
+    type: "nl43",
+    strategyType: "dashboard",
+    get name() {
+      return say("title");
+    },
+    get description() {
+      return say("description") && `${say("description")}.`;
+    },
+    documentationURL: "https://github.com/nl43/nl43",
+  });
+}
+
+defineMetersCard();
+offer();
