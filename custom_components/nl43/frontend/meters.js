@@ -7,13 +7,21 @@ const BY_DEVICE_CLASS = { battery: "battery_level", connectivity: "connectivity"
 const IN_TROUBLE = ["unreachable", "wedged", "refused", "asleep"];
 // Seconds. An event that Home Assistant has written so much later than it happened was restored at a start.
 const RESTORED = 5;
+// How often, and after how many milliseconds each time, it is seen whether texts have come.
+const PATIENCE = 100;
+const TURN = 50;
 
 /** The worst first. */
 export const RANKS = ["exceeded", "overload", "trouble", "well", "silent"];
 
 /** Return what says the dashboard's texts in the user's language, once they are loaded. */
 export async function loadTexts(hass) {
-  const localize = await hass.loadBackendTranslation("common", DOMAIN);
+  let localize = await hass.loadBackendTranslation("common", DOMAIN);
+  // Who asks while they are under way is answered at once, without them.
+  for (let turn = 0; turn < PATIENCE && !localize(`${PREFIX}title`); turn += 1) {
+    await new Promise((resolve) => setTimeout(resolve, TURN));
+    localize = document.querySelector("home-assistant")?.hass.localize ?? localize;
+  }
   return (key, values) => localize(PREFIX + key, values);
 }
 
