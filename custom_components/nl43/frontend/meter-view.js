@@ -105,7 +105,18 @@ function health(hass, meter) {
   return [...half, ...commands].flatMap((key) => tile(hass, meter, key));
 }
 
-export function meterView(hass, say, meter, config) {
+function alarms(hass, meter, { automations, sliders }) {
+  return [
+    ...tile(hass, meter, "exceedances_today", { grid_options: FULL }),
+    ...sliders.map((entity) => full({ type: "tile", entity, features: [{ type: "numeric-input", style: "slider" }] })),
+    ...automations.map((entity) =>
+      full({ type: "tile", entity, features: [{ type: "toggle" }], features_position: "inline" }),
+    ),
+    ...exceedances(present(hass, [meter.entities.exceedance]), 48),
+  ];
+}
+
+export function meterView(hass, say, meter, config, automations) {
   const { entities } = meter;
   const existing = (keys) => keys.filter((key) => present(hass, [entities[key]]).length);
   const levels = existing(Object.keys(COLORS)).map((key) => ({ ...named(entities[key]), color: COLORS[key] }));
@@ -122,12 +133,7 @@ export function meterView(hass, say, meter, config) {
     sections: [
       liveSection(hass, say, meter, config),
       section(2, heading(say("history"), "mdi:chart-line"), ...history(levels, 3, 6)),
-      section(
-        1,
-        heading(say("alarms"), "mdi:alarm-light-outline"),
-        ...tile(hass, meter, "exceedances_today", { grid_options: FULL }),
-        ...exceedances(present(hass, [entities.exceedance]), 48),
-      ),
+      section(1, heading(say("alarms"), "mdi:alarm-light-outline"), ...alarms(hass, meter, automations)),
       section(
         1,
         heading(say("percentiles"), "mdi:chart-bell-curve"),

@@ -17,7 +17,7 @@ a:focus-visible { outline: 2px solid #6fd3c6; outline-offset: 2px; }
 @keyframes pulse { 50% { opacity: .35; } }
 .name { flex: 1; min-width: 0; font-size: clamp(16px, 3.4cqw, 22px); font-weight: 500; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .run { flex: none; color: #9fb6b4; font-size: 14px; }
-.where { margin: 1px 0 0 20px; min-height: 18px; font-size: 13px; color: #8aa19f; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.where { margin: 1px 0 0 20px; min-height: 20px; line-height: 20px; font-size: 13px; color: #8aa19f; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .reading { display: flex; align-items: baseline; justify-content: space-between; gap: 12px; margin-top: 4px; line-height: 1; }
 .symbol { font-size: clamp(18px, 6cqw, 32px); color: #9fb6b4; }
 sub { font-size: .68em; line-height: 0; }

@@ -1,5 +1,6 @@
 // The dashboard that builds itself: all meters, then a view for each.
 
+import { automationsOf } from "./automations.js";
 import { loadTexts, metersOf } from "./meters.js";
 import { defineMetersCard } from "./meters-card.js";
 import { meterView } from "./meter-view.js";
@@ -41,7 +42,8 @@ class MetersDashboard extends HTMLElement {
     const say = await loadTexts(hass);
     const meters = metersOf(hass, config.meters);
     if (meters.length === 0) return { views: [noMeterView(say)] };
-    const views = meters.map((meter) => meterView(hass, say, meter, config));
+    const automations = await Promise.all(meters.map((meter) => automationsOf(hass, meter)));
+    const views = meters.map((meter, index) => meterView(hass, say, meter, config, automations[index]));
     if (meters.length > 1) views.unshift(metersView(hass, say, meters, config));
     return { title: say("title"), views };
   }
