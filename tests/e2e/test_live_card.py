@@ -7,7 +7,7 @@ import re
 import sqlite3
 from typing import Any, Final
 
-from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
+from playwright.async_api import Browser, Locator, Page, Route, ViewportSize, expect
 import pytest
 import pytest_asyncio
 import pytest_socket
@@ -100,6 +100,19 @@ async def test_levels(site: Site, user_page: Page, busy: SimulatedMeter) -> None
         "aria-pressed", "true"
     )
     assert not errors
+
+
+async def test_slow_start(user_page: Page, busy: SimulatedMeter) -> None:
+    """It is there, too, where Home Assistant's own part of the page comes after the integration's."""
+    page = user_page
+
+    async def late(route: Route) -> None:
+        await page.wait_for_timeout(2000)
+        await route.continue_()
+
+    for name in ("core", "app"):
+        await page.route(f"**/frontend_latest/{name}.*.js", late)
+    await open_card(page)
 
 
 async def test_command(site: Site, user_page: Page, busy: SimulatedMeter) -> None:

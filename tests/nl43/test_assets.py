@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.nl43.assets import FOLDER
 from custom_components.nl43.const import DOMAIN
 
-IMPORT: Final = re.compile(r'^import .*?"(\./[\w.-]+)";$', re.MULTILINE)
+IMPORT: Final = re.compile(r'^ *import\b.*?"(\./[\w.-]+)"\)?;$', re.MULTILINE)
 ADDRESS: Final = re.compile(r"/nl43/[0-9a-f]{12}/nl43\.js")
 
 # Home Assistant's own http component keeps its keys as texts.

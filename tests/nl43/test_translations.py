@@ -405,6 +405,16 @@ def test_texts_of_the_card() -> None:
     assert states - {"is_connected"} <= texts
 
 
+def test_texts_of_the_dashboard() -> None:
+    """Each text of the dashboard is used, and each that is used is there."""
+    common = TEXTS["common"]
+    texts = {key.removeprefix("dashboard_") for key in common if key.startswith("dashboard_")}
+    used = set(re.findall(r'\bsay\("(\w+)"', SCRIPT))
+    schema = (FOLDER / "frontend/strategy-editor.js").read_text("utf-8")
+    options = {f"option_{name}" for name in re.findall(r'field\("(\w+)"', schema)}
+    assert texts == used | options | {f"{option}_help" for option in options}
+
+
 # Repairs
 
 

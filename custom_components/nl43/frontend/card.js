@@ -395,16 +395,12 @@ class LiveCard extends HTMLElement {
   }
 }
 
-/** Offer the card in the card picker. */
-export function defineCard() {
-  if (customElements.get("nl43-live-card")) return;
-  customElements.define("nl43-live-card", LiveCard);
-  window.customCards = window.customCards || [];
-  window.customCards.push({
-    type: "nl43-live-card",
-    name: "Sound level meter, live",
-    description: "Levels of a Rion NL-43 or NL-53, once a second, with a chart.",
-    preview: true,
-    documentationURL: "https://github.com/nl43/nl43",
-  });
-}
+customElements.define("nl43-live-card", LiveCard);
+window.customCards = window.customCards || [];
+window.customCards.push({
+  type: "nl43-live-card",
+  name: "Sound level meter, live",
+  description: "Levels of a Rion NL-43 or NL-53, once a second, with a chart.",
+  preview: true,
+  documentationURL: "https://github.com/nl43/nl43",
+});

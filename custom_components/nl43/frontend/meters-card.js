@@ -183,6 +183,4 @@ class MetersCard extends HTMLElement {
   }
 }
 
-export function defineMetersCard() {
-  if (!customElements.get("nl43-meters-card")) customElements.define("nl43-meters-card", MetersCard);
-}
+customElements.define("nl43-meters-card", MetersCard);

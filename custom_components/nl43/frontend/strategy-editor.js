@@ -47,6 +47,4 @@ class DashboardEditor extends HTMLElement {
   }
 }
 
-export function defineEditor() {
-  if (!customElements.get("nl43-dashboard-editor")) customElements.define("nl43-dashboard-editor", DashboardEditor);
-}
+customElements.define("nl43-dashboard-editor", DashboardEditor);

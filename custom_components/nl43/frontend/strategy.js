@@ -2,10 +2,8 @@
 
 import { automationsOf } from "./automations.js";
 import { loadTexts, metersOf } from "./meters.js";
-import { defineMetersCard } from "./meters-card.js";
 import { meterView } from "./meter-view.js";
 import { metersView } from "./meters-view.js";
-import { defineEditor } from "./strategy-editor.js";
 
 const ADD_METER = "/config/integrations/dashboard/add?domain=nl43";
 
@@ -49,36 +47,25 @@ class MetersDashboard extends HTMLElement {
   }
 
   static getConfigElement() {
-    defineEditor();
     return document.createElement("nl43-dashboard-editor");
   }
 }
 
 /** Offer the dashboard in the dialog for a new one. */
-function offer() {
-  if (customElements.get("ll-strategy-dashboard-nl43")) return;
-  customElements.define("ll-strategy-dashboard-nl43", MetersDashboard);
-  let say = () => "";
-  // The dialog reads both at the moment that it opens; it cannot wait for a text.
-  window.hassConnection?.then(async () => {
-    await customElements.whenDefined("home-assistant");
-    const root = document.querySelector("home-assistant");
-    while (!root.hass?.loadBackendTranslation) await new Promise((resolve) => setTimeout(resolve, 500));
-    say = await loadTexts(root.hass);
-  });
+async function offer() {
+  const root = document.querySelector("home-assistant");
+  while (!root.hass?.loadBackendTranslation) await new Promise((resolve) => setTimeout(resolve, 500));
+  // The dialog reads both texts at the moment that it opens; it cannot wait for them.
+  const say = await loadTexts(root.hass);
   window.customStrategies = window.customStrategies || [];
   window.customStrategies.push({
     type: "nl43",
     strategyType: "dashboard",
-    get name() {
-      return say("title");
-    },
-    get description() {
-      return say("description") && `${say("description")}.`;
-    },
+    name: say("title"),
+    description: `${say("description")}.`,
     documentationURL: "https://github.com/nl43/nl43",
   });
 }
 
-defineMetersCard();
+customElements.define("ll-strategy-dashboard-nl43", MetersDashboard);
 offer();
