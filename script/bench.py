@@ -2,15 +2,15 @@
 
 For each number of meters: the interval between frames as the meters see it, at the default
 interval and live, the CPU time and the memory of Home Assistant with its recorder, the rows
-it writes. Then what armed limits cost a frame, and how fast a folder of a card is downloaded,
-beside Python's own FTP client, and what memory that takes. Figures are printed, nothing is
-judged.
+it writes. Then how soon those who watch live have the first frame, and what they cost; what
+armed limits cost a frame; and how fast a folder of a card is downloaded, beside Python's own FTP
+client, and what memory that takes. Figures are printed, nothing is judged.
 """
 
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 import ftplib
 import itertools
@@ -40,6 +40,7 @@ FLOWS_AT_ONCE: Final = 10
 MANY_METERS_LINE: Final = 2**26
 ROUNDS: Final = 3
 LIMITS_METERS: Final = 20
+FIRST_FRAMES: Final = 50
 # dB; louder than it ever gets.
 LOUDER: Final = 150.0
 MEGABYTE: Final = 1_000_000
@@ -181,6 +182,51 @@ async def bench(count: int, seconds: float) -> None:
                 await measure(hass, meters, seconds, "live")
 
 
+async def first_frame(client: HassClient, message: dict[str, Any]) -> float:
+    """Return how many milliseconds pass from the subscription to the first frame."""
+    came = asyncio.Event()
+
+    def hear(received: dict[str, Any]) -> None:
+        if received.get("event", {}).get("kind") == "frame":
+            came.set()
+
+    # Without the time that it takes to log in.
+    async with client.subscribed([], hear) as subscribe:
+        began = time.monotonic()
+        await subscribe(message)
+        await came.wait()
+        return 1000 * (time.monotonic() - began)
+
+
+async def bench_viewers(count: int, seconds: float) -> None:
+    """Measure how soon a viewer has the first frame, and what so many cost."""
+    with tempfile.TemporaryDirectory() as folder:
+        hass = RealHass(Path(folder), free_port(), auto_login=False)
+        hass.write_config()
+        async with (
+            Meters.running(1) as meters,
+            running(hass),
+            HassClient.logged_in(hass.url, Account()) as client,
+        ):
+            await add_meters(client, meters)
+            await asyncio.sleep(SETTLE)
+            (entry,) = await client.get("config/config_entries/entry?domain=nl43")
+            message = {"type": "nl43/subscribe_frames", "entry_id": entry["entry_id"]}
+            times = [await first_frame(client, message) for _ in range(FIRST_FRAMES)]
+            print(
+                f"{count} viewers of one meter; first frame after median"
+                f" {statistics.median(times):.1f} ms, max {max(times):.1f} ms",
+                flush=True,
+            )
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(client.watching())
+                await asyncio.sleep(COMMIT)
+                await measure(hass, meters, seconds, "one")
+                for _ in range(count - 1):
+                    await stack.enter_async_context(client.watching())
+                await measure(hass, meters, seconds, "all")
+
+
 async def arm(client: HassClient, count: int) -> None:
     """Arm so many limits, none of which is ever exceeded, on every meter."""
     devices = await client.command("config/device_registry/list")
@@ -319,11 +365,16 @@ def main() -> None:
         "--files", type=int, default=40, help="how many of 5 MB to download (%(default)s)"
     )
     parser.add_argument(
+        "--viewers", type=int, default=20, help="how many watch one meter (%(default)s)"
+    )
+    parser.add_argument(
         "--limits", type=int, default=50, help="how many to arm on a meter (%(default)s)"
     )
     arguments = parser.parse_args()
     for count in arguments.meters:
         asyncio.run(bench(count, arguments.seconds))
+    if arguments.viewers:
+        asyncio.run(bench_viewers(arguments.viewers, arguments.seconds))
     if arguments.limits:
         asyncio.run(bench_limits(arguments.limits, arguments.seconds))
     if arguments.files:

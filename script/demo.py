@@ -14,42 +14,13 @@ from typing import Any, Final
 
 from aiohttp import ClientError
 
-from script.demo_alarm import LIMIT, provide_blueprint, set_up_alarm
+from script.demo_alarm import provide_blueprint, set_up_alarm
 from script.hass_client import Account, HassClient, HassError, MeterAddress
 from script.real_hass import HOST, ROOT, Program, RealHass, port_is_taken, running, site_utc_offset
 
 FTP_PORTS_AFTER: Final = 2
 DASHBOARD: Final = "sound-levels"
-TILES: Final = (
-    "lp",
-    "leq",
-    "lmax",
-    "lmin",
-    "ln1",
-    "ln2",
-    "measurement_state",
-    "connection",
-    "measurement_start",
-    "file_transfer",
-    "measurement",
-    "frequency_weighting",
-    "exceedance",
-    "exceedances_today",
-)
-# What a tile needs to change something.
-FEATURES: Final = {
-    "measurement": {"type": "toggle"},
-    "frequency_weighting": {"type": "select-options"},
-}
-SLIDER: Final = {
-    "type": "tile",
-    "entity": LIMIT,
-    "features": [{"type": "numeric-input", "style": "slider"}],
-    "grid_options": {"columns": "full"},
-}
 ASKED_LAST: Final = "ftp_server"
-GRAPH: Final = ("lp", "leq", "ln1")
-GRAPH_HOURS: Final = 0.25
 PATIENCE: Final = 60.0
 LOCK: Final = "lock"
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -177,36 +148,8 @@ def simulator(meter: DemoMeter, folder: Path) -> Program:
     return Program(f"the meter {meter.serial}", words, folder / f"meter-{meter.serial}.log")
 
 
-def section(meter: DemoMeter, entities: dict[str, str]) -> dict[str, Any]:
-    """Return the dashboard's section of a meter."""
-
-    def found(keys: tuple[str, ...]) -> dict[str, str]:
-        ids = {key: entities.get(f"{meter.serial}_{key}") for key in keys}
-        return {key: entity_id for key, entity_id in ids.items() if entity_id}
-
-    tiles = [
-        {
-            "type": "tile",
-            "entity": entity_id,
-            "name": {"type": "entity"},
-            "features": [FEATURES[key]] if key in FEATURES else [],
-        }
-        for key, entity_id in found(TILES).items()
-    ]
-    graph = {
-        "type": "history-graph",
-        "hours_to_show": GRAPH_HOURS,
-        "entities": list(found(GRAPH).values()),
-    }
-    heading = {"type": "heading", "heading": meter.title}
-    return {
-        "type": "grid",
-        "cards": [heading, *tiles, graph | {"grid_options": {"columns": "full"}}],
-    }
-
-
 async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
-    """Add the meters by the config flow and lay out the dashboard, on the first run."""
+    """Add the meters by the config flow and a dashboard that builds itself, on the first run."""
     known = await client.entity_ids()
     missing = [meter for meter in meters if f"{meter.serial}_lp" not in known]
     addresses = (
@@ -214,8 +157,8 @@ async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
     )
     await asyncio.gather(*map(client.add_meter, addresses))
     devices = await client.name_meters({meter.serial: meter.title for meter in meters})
-    entities = await entities_of(client, meters)
-    # Armed only now: a meter that is read live is asked for what is slow in half a minute each.
+    await until_all_is_told(client, meters)
+    # Armed only now: a meter that is read live is asked for what is slow less often.
     await set_up_alarm(client, devices[meters[-1].serial])
     dashboards = await client.command("lovelace/dashboards/list")
     if any(dashboard["url_path"] == DASHBOARD for dashboard in dashboards):
@@ -228,20 +171,17 @@ async def set_up(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
         show_in_sidebar=True,
         require_admin=False,
     )
-    sections = [section(meter, entities) for meter in meters]
-    sections[-1]["cards"].append(SLIDER)
-    view = {"title": "Meters", "type": "sections", "max_columns": 2, "sections": sections}
-    await client.command("lovelace/config/save", url_path=DASHBOARD, config={"views": [view]})
+    config = {"strategy": {"type": "custom:nl43"}}
+    await client.command("lovelace/config/save", url_path=DASHBOARD, config=config)
     await client.command("frontend/set_system_data", key="core", value={"default_panel": DASHBOARD})
 
 
-async def entities_of(client: HassClient, meters: tuple[DemoMeter, ...]) -> dict[str, str]:
-    """Return the entities, once the meters have been asked for everything."""
-    wanted = {f"{meter.serial}_{key}" for meter in meters for key in (*TILES, ASKED_LAST)}
+async def until_all_is_told(client: HassClient, meters: tuple[DemoMeter, ...]) -> None:
+    """Wait until the meters have been asked for everything."""
+    wanted = {f"{meter.serial}_{ASKED_LAST}" for meter in meters}
     async with asyncio.timeout(PATIENCE):
-        while not wanted <= (entities := await client.entity_ids()).keys():  # noqa: ASYNC110 - over the network
+        while not wanted <= (await client.entity_ids()).keys():  # noqa: ASYNC110 - over the network
             await asyncio.sleep(1)
-    return entities
 
 
 async def run_until_it_ends(demo: Demo) -> None:
@@ -280,7 +220,7 @@ Two simulated meters are live in Home Assistant:
 
 It logs you in by itself (elsewhere: user {account.username}, password {account.password}).
 At Gate 3 something is heard every half minute: within two minutes it exceeds the noise limit, and
-Home Assistant notifies you. The slider "Noise limit" moves the limit.
+Home Assistant notifies you. The slider "Noise limit" in the view of Gate 3 moves the limit.
 Ctrl-C stops everything; the next run goes on where this one ends.
 """)
 

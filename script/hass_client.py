@@ -1,9 +1,10 @@
 """What a person does in Home Assistant's pages, over its REST and websocket interfaces."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+import itertools
 from typing import Any, Final, Self
 
 import aiohttp
@@ -79,19 +80,26 @@ class HassClient:
     @asynccontextmanager
     async def subscribed(
         self, commands: Iterable[Mapping[str, Any]], hear: Callable[[Any], None]
-    ) -> AsyncIterator[None]:
-        """Subscribe by some commands, and hear every message for the time of a block."""
+    ) -> AsyncIterator[Callable[[Mapping[str, Any]], Awaitable[None]]]:
+        """Subscribe by some commands, and hear every message for the time of a block.
+
+        Yields what sends one more command.
+        """
+        numbers = itertools.count(_FIRST_ID)
+
+        async def send(command: Mapping[str, Any]) -> None:
+            await websocket.send_json({"id": next(numbers), **command})
 
         async def read() -> None:
             async for message in websocket:
                 hear(message.json())
 
         async with self.websocket() as websocket:
-            for number, command in enumerate(commands, start=_FIRST_ID):
-                await websocket.send_json({"id": number, **command})
+            for command in commands:
+                await send(command)
             reader = asyncio.create_task(read())
             try:
-                yield
+                yield send
             finally:
                 reader.cancel()
                 with suppress(asyncio.CancelledError):

@@ -61,6 +61,8 @@ WATCHED_BACKOFF: Final = 5.0
 SLOT: Final = 2 * PACE + 0.5
 # Otherwise it delays a live frame, which may happen only so often.
 SLOT_INTERVAL: Final = 30.0
+# More often as long as something was never asked: half an hour would be long for a weighting.
+FIRST_SLOT_INTERVAL: Final = 5.0
 # Seconds between looks at the FTP port while the control port refuses: no churn there either.
 WEDGE_CHECK_INTERVAL: Final = 300.0
 # A meter that sends files may be slow to answer; older values than this are not shown for all that.
@@ -425,8 +427,10 @@ class Nl43Coordinator(DataUpdateCoordinator[MeterData]):
                 self._want_poll()
                 return
             fits = now + SLOT <= self._next_poll
+            all_asked = self._facts.all_asked(self.data)
+            rest = SLOT_INTERVAL if all_asked else FIRST_SLOT_INTERVAL
             may_delay = not asked and (
-                self._facts.is_doubtful(question) or now - self._slow_asked >= SLOT_INTERVAL
+                self._facts.is_doubtful(question) or now - self._slow_asked >= rest
             )
             if not fits and not may_delay:
                 return

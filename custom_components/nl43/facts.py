@@ -1,7 +1,7 @@
 """What the meter was asked beside its levels: how old an answer may be, and what is due."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 import math
@@ -172,7 +172,7 @@ class SlowQuestion:
 
 SLEEP_MODE_QUESTION: Final = SlowQuestion(SLEEP_MODE, 3600)
 # In the order in which they are asked at first: what a level is comes before who shows it, as
-# with an armed limit there is room for one question in half a minute.
+# with an armed limit there is room for one question now and then.
 SLOW_QUESTIONS: Final = (
     SlowQuestion(MEASURE, 30),
     SlowQuestion(PAUSE, 30, _while_measuring),
@@ -206,6 +206,13 @@ SLOW_QUESTIONS: Final = (
 _RUN_STATE: Final = (MEASURE.name, PAUSE.name)
 
 
+def _sensible(data: MeterData) -> Iterator[SlowQuestion]:
+    """Return the questions that make sense to a meter as it is."""
+    for question in SLOW_QUESTIONS:
+        if question.command.name not in data.lacking and question.makes_sense(data):
+            yield question
+
+
 @dataclass(slots=True)
 class _Record:
     """When a question was last asked, in vain how often, and its last answer."""
@@ -230,13 +237,7 @@ class Facts:
         Doubt goes first. Then the run state and all the rest take turns, so that neither
         starves when there is time for one question now and then.
         """
-        due = [
-            question
-            for question in SLOW_QUESTIONS
-            if question.command.name not in data.lacking
-            and question.makes_sense(data)
-            and self._overdue(question, now) >= 1
-        ]
+        due = [question for question in _sensible(data) if self._overdue(question, now) >= 1]
 
         def urgency(question: SlowQuestion) -> tuple[bool, float]:
             its_turn = (question.command.name in _RUN_STATE) is not self._asked_run_state
@@ -244,6 +245,12 @@ class Facts:
 
         doubtful = (question for question in due if self.is_doubtful(question))
         return next(doubtful, None) or max(due, key=urgency, default=None)
+
+    def all_asked(self, data: MeterData) -> bool:
+        """Tell whether each question that makes sense was asked at least once."""
+        return all(
+            self._records[question.command.name].asked > -math.inf for question in _sensible(data)
+        )
 
     def _overdue(self, question: SlowQuestion, now: float) -> float:
         """Return the age of an answer in units of its limit."""

@@ -99,7 +99,7 @@ async def pair(site: Site) -> AsyncIterator[Pair]:
     ):
         for meter in (gate, quay):
             await client.add_meter(address_of(meter))
-            # Asked last; while somebody watches, it would take half an hour.
+            # Asked last; while somebody watches, it would take two minutes.
             await until(partial(was_asked_all, meter), 90)
         devices = await client.name_meters(NAMES)
         area = await client.command("config/area_registry/create", name=AREA)

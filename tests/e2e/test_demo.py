@@ -84,8 +84,12 @@ async def see_levels(page: Page, said: str) -> None:
     await expect(page.get_by_text("46.2 dB").first).to_be_visible()
     await expect(page.get_by_text("Connected")).to_have_count(2)
     await expect(page.get_by_text("Measuring")).to_have_count(2, timeout=60_000)
+    await page.get_by_role("link").filter(has_text="Gate 3").click()
+    await expect(page.locator("nl43-live-card .word")).to_have_text("Measuring")
+    await expect(page.get_by_text("Noise limit").first).to_be_visible()
     # While a limit is armed, the percentiles are asked late.
     await expect(page.get_by_text("LN2 (L10)").first).to_be_visible(timeout=60_000)
+    await page.go_back()
 
 
 async def hear_the_alarm(page: Page) -> None:

@@ -39,7 +39,7 @@ async def busy(site: Site) -> AsyncIterator[SimulatedMeter]:
     pytest_socket.enable_socket()
     async with SimulatedMeter(on_site(SERIAL, busy=True)) as meter:
         await site.client.add_meter(address_of(meter))
-        # Asked last; while somebody watches, it would take half an hour.
+        # Asked last; while somebody watches, it would take two minutes.
         await until(lambda: any(command.line == "FTP?" for command in meter.commands), 90)
         devices = await site.client.command("config/device_registry/list")
         (device,) = (each for each in devices if each["serial_number"] == SERIAL)

@@ -48,7 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
                 "CONNECT_TIMEOUT",
             ),
         ),
-        (coordinator, ("SLOT", "SLOT_INTERVAL", "WATCHED_BACKOFF")),
+        (coordinator, ("SLOT", "SLOT_INTERVAL", "FIRST_SLOT_INTERVAL", "WATCHED_BACKOFF")),
         (control, ("PACE", "CONFIRM_LIMIT")),
     ):
         for name in names:

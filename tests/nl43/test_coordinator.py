@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from homeassistant.config_entries import ConfigEntryState
@@ -15,7 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.nl43 import coordinator
 from custom_components.nl43.const import DOMAIN
 from custom_components.nl43.coordinator import Nl43Coordinator
-from custom_components.nl43.facts import Facts, MeterData
+from custom_components.nl43.facts import DAY, SLOW_QUESTIONS, Facts, MeterData
 from custom_components.nl43.rion import NoAnswerError, Priority, Reading, connection
 from custom_components.nl43.rion.vocabulary import STORE_NAME
 from nl43_sim import Asleep, Fault, SimulatedMeter
@@ -170,7 +171,9 @@ async def test_one_slow_question_between_live_frames(
     set_intervals(hass, loaded, scan=3600)
     frames, unwatch = watch(hass, loaded)
     await until(lambda: len(frames) > 2)
-    loaded.runtime_data.coordinator._facts = Facts()
+    poller = loaded.runtime_data.coordinator
+    for question in SLOW_QUESTIONS:
+        poller._facts.miss(question.command, hass.loop.time() - 10 * DAY)
     before = len(sim.commands)
     seen = len(frames)
     await until(lambda: len(frames) > seen + 20)
@@ -178,6 +181,27 @@ async def test_one_slow_question_between_live_frames(
     assert sum(line != "DOD?" for line in lines) <= 1
     sim.press("Measure,Stop")
     await until(shown(hass, MEASUREMENT, "stopped"))
+    unwatch()
+
+
+async def test_first_questions_between_live_frames(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    sim: SimulatedMeter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was never asked is not put off while live, yet it delays each frame by one question."""
+    poller: Nl43Coordinator = loaded.runtime_data.coordinator
+    monkeypatch.setattr(coordinator, "SLOT_INTERVAL", 3600.0)
+    set_intervals(hass, loaded, scan=3600)
+    frames, unwatch = watch(hass, loaded)
+    await until(lambda: len(frames) > 2)
+    poller._facts = Facts()
+    before = len(sim.commands)
+    await until(lambda: "FTP" in poller.data.facts)
+    slow = [command.line != "DOD?" for command in sim.commands[before:]]
+    assert sum(slow) > 20
+    assert not any(one and next_one for one, next_one in pairwise(slow))
     unwatch()
 
 

@@ -91,9 +91,10 @@ export class Chart {
       context.stroke();
       context.setLineDash([]);
       context.fillStyle = colors.limit;
-      context.textAlign = "right";
+      // What is newest is on the right.
+      context.textAlign = "left";
       context.textBaseline = "bottom";
-      context.fillText(number(limit.limit), width - RIGHT, at - 2);
+      context.fillText(number(limit.limit), LEFT + 4, at - 2);
     }
     this._line(context, shown, "leq", { x, y, color: colors.leq, width: 1.5 });
     this._line(context, shown, "lp", { x, y, color: colors.lp, width: 2 });

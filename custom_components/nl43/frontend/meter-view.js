@@ -10,18 +10,22 @@ const COLORS = { lp: "#2fb3a4", leq: "#e3a92b", ln1: "#e5484d" };
 const TREND = { features: [{ type: "trend-graph", hours_to_show: 6, detail: true }] };
 const FULL = { columns: "full" };
 const HALF = { columns: 12 };
+const TOGGLE = { type: "toggle" };
+const CHOICE = { type: "select-options" };
 const CONTROLS = {
-  measurement: "toggle",
-  pause: "toggle",
-  frequency_weighting: "select-options",
-  time_weighting: "select-options",
-  store_mode: "select-options",
-  store_name: "numeric-input",
-  lp_store_interval: "select-options",
-  leq_interval: "select-options",
-  measurement_time: "select-options",
-  manual_store: "button",
+  measurement: TOGGLE,
+  pause: TOGGLE,
+  frequency_weighting: CHOICE,
+  time_weighting: CHOICE,
+  store_mode: CHOICE,
+  store_name: { type: "numeric-input", style: "buttons" },
+  lp_store_interval: CHOICE,
+  leq_interval: CHOICE,
+  measurement_time: CHOICE,
+  manual_store: { type: "button" },
 };
+// The state of a button is when it was pressed.
+const BUTTONS = ["manual_store", "sync_clock", "reconnect"];
 
 const media = (entryId) => {
   const root = "media-source://nl43";
@@ -78,8 +82,13 @@ function liveSection(hass, say, meter, config) {
 }
 
 function controls(hass, meter) {
-  return Object.entries(CONTROLS).flatMap(([key, type]) =>
-    tile(hass, meter, key, { features: [{ type }], features_position: "inline", grid_options: HALF }),
+  return Object.entries(CONTROLS).flatMap(([key, feature]) =>
+    tile(hass, meter, key, {
+      features: [feature],
+      features_position: "inline",
+      hide_state: BUTTONS.includes(key),
+      grid_options: HALF,
+    }),
   );
 }
 
@@ -92,7 +101,11 @@ function files(hass, say, meter) {
       description: say("open_files_help"),
       tap_action: { action: "navigate", navigation_path: media(meter.entryId) },
     }),
-    ...tile(hass, meter, "file_transfer", { grid_options: FULL }),
+    ...tile(hass, meter, "file_transfer", {
+      visibility: [{ condition: "numeric_state", entity: meter.entities.file_transfer, above: -1 }],
+      features: [{ type: "bar-gauge" }],
+      grid_options: FULL,
+    }),
     ...tile(hass, meter, "sd_free_percentage", { features: [{ type: "bar-gauge" }], grid_options: FULL }),
     ...tile(hass, meter, "sd_free"),
     ...tile(hass, meter, "ftp_server"),
@@ -100,9 +113,9 @@ function files(hass, say, meter) {
 }
 
 function health(hass, meter) {
-  const half = ["connection", "connectivity", "battery_level", "power_source", "clock_offset", "sync_clock"];
-  const commands = ["reconnect", "polling", "sleep_mode"];
-  return [...half, ...commands].flatMap((key) => tile(hass, meter, key));
+  const told = ["connection", "connectivity", "battery_level", "power_source", "clock_offset"];
+  const commands = ["sync_clock", "reconnect", "polling", "sleep_mode"];
+  return [...told, ...commands].flatMap((key) => tile(hass, meter, key, { hide_state: BUTTONS.includes(key) }));
 }
 
 function alarms(hass, meter, { automations, sliders }) {
@@ -110,7 +123,7 @@ function alarms(hass, meter, { automations, sliders }) {
     ...tile(hass, meter, "exceedances_today", { grid_options: FULL }),
     ...sliders.map((entity) => full({ type: "tile", entity, features: [{ type: "numeric-input", style: "slider" }] })),
     ...automations.map((entity) =>
-      full({ type: "tile", entity, features: [{ type: "toggle" }], features_position: "inline" }),
+      full({ type: "tile", entity, features: [TOGGLE], features_position: "inline" }),
     ),
     ...exceedances(present(hass, [meter.entities.exceedance]), 48),
   ];

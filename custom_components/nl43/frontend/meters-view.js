@@ -2,7 +2,7 @@
 
 import { exceedances, full, gauge, heading, history, present, section, tile } from "./parts.js";
 
-const COLUMNS = 4;
+const COLUMNS = 3;
 
 /** Return the zones that are called like the meters, or like their areas. */
 function zonesOf(hass, meters) {
@@ -57,9 +57,9 @@ export function metersView(hass, say, meters, config) {
       ...overview,
       section(2, heading(say("levels"), "mdi:chart-line"), ...history(named, 3, 5)),
       ...(zones.length
-        ? [section(2, heading(say("places"), "mdi:map-marker"), full({ ...map, grid_options: { rows: 5 } }))]
+        ? [section(1, heading(say("places"), "mdi:map-marker"), full({ ...map, grid_options: { rows: 5 } }))]
         : []),
-      section(zones.length ? 4 : 2, heading(say("exceedances"), "mdi:alarm-light-outline"), ...exceedances(of("exceedance"), 48)),
+      section(zones.length ? COLUMNS : 1, heading(say("exceedances"), "mdi:alarm-light-outline"), ...exceedances(of("exceedance"), 48)),
     ].filter(Boolean),
   };
 }
