@@ -20,6 +20,8 @@ from .pages import dod_line, open_page, take_screenshot, until
 
 SERIAL: Final = "01430006"
 PATH: Final = "live-card"
+OWN: Final = "own-card"
+SPOKEN: Final = re.compile(r"LAS is \d+\.\d dB, Leq \d+\.\d dB\.$")
 SIZES: Final[dict[str, ViewportSize]] = {
     "phone": {"width": 390, "height": 844},
     "desk": {"width": 1024, "height": 900},
@@ -103,7 +105,7 @@ async def test_levels(site: Site, user_page: Page, busy: SimulatedMeter) -> None
 
 
 async def test_slow_start(user_page: Page, busy: SimulatedMeter) -> None:
-    """It is there, too, where Home Assistant's own part of the page comes after the integration's."""
+    """It is there, too, where Home Assistant itself comes to the page last."""
     page = user_page
 
     async def late(route: Route) -> None:
@@ -113,6 +115,50 @@ async def test_slow_start(user_page: Page, busy: SimulatedMeter) -> None:
     for name in ("core", "app"):
         await page.route(f"**/frontend_latest/{name}.*.js", late)
     await open_card(page)
+
+
+async def test_new_by_hand(site: Site, user_page: Page, busy: SimulatedMeter) -> None:
+    """A user is offered the card for a level, finds it by its name, and fills in its form."""
+    page = user_page
+    await site.client.command("lovelace/dashboards/create", url_path=OWN, title="Own")
+    view = {"title": "Own", "type": "sections", "sections": [{"type": "grid", "cards": []}]}
+    await site.client.command("lovelace/config/save", url_path=OWN, config={"views": [view]})
+    await open_page(page, f"/{OWN}/0?edit=1")
+    await page.locator("hui-grid-section .add").first.click()
+    await page.get_by_placeholder("Search entities").fill(f"{SERIAL} Lp")
+    await page.get_by_text("Lp", exact=True).first.click()
+    await expect(card_of(page).locator(".name")).to_have_text(f"NL-43 {SERIAL}")
+    await page.get_by_role("tab", name="By card").click()
+    await page.get_by_placeholder("Search cards").fill("sound level meter")
+    found = page.locator(".card").filter(has_text="Sound level meter, live")
+    await found.locator(".overlay").click()
+    await page.get_by_role("textbox", name="Title").fill("Yard")
+    for text in ("Meter", "Levels", "Limit lines", "Start, pause and stop"):
+        await expect(page.get_by_text(text, exact=True).first).to_be_visible()
+    await expect(card_of(page).locator(".name")).to_have_text("Yard")
+    await take_screenshot(page, "live-card-editor")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator("hui-form-editor")).to_have_count(0)
+    await expect(card_of(page).locator(".value")).to_have_text(LEVEL)
+
+
+async def test_without_a_mouse(user_page: Page, busy: SimulatedMeter) -> None:
+    """The chart is read with the keyboard, and told to who cannot see it."""
+    card = await open_card(user_page)
+    chart = card.get_by_role("img")
+    await expect(chart).to_have_attribute("aria-label", SPOKEN)
+    await expect(card.locator("[aria-live=polite]")).to_have_text(SPOKEN)
+    await expect(card.locator(".at")).to_be_empty()
+    await chart.focus()
+    await chart.press("End")
+    await expect(card.locator(".at")).to_have_text(re.compile(r"\d+\.\d / \d+\.\d dB$"))
+    newest = await card.locator(".at").inner_text()
+    await chart.press("ArrowLeft")
+    await expect(card.locator(".at")).not_to_have_text(newest)
+    await card.get_by_role("button", name="15 min", exact=True).press("Enter")
+    await expect(card.get_by_role("button", name="15 min", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
 
 
 async def test_command(site: Site, user_page: Page, busy: SimulatedMeter) -> None:

@@ -33,10 +33,6 @@ class LiveCard extends HTMLElement {
     return stubConfig(hass);
   }
 
-  static getEntitySuggestion(hass, entityId) {
-    return suggestion(hass, entityId);
-  }
-
   setConfig(config) {
     this._config = { minutes: 5, chart: true, controls: true, quantities: QUANTITIES, ...config };
     this._minutes = this._config.minutes;
@@ -193,6 +189,7 @@ class LiveCard extends HTMLElement {
     if (!this._hass || !this._config || !this.isConnected || this._stop) return;
     const device = this._hass.devices[this._config.device_id];
     const entryId = device?.primary_config_entry ?? device?.config_entries?.[0];
+    this._hasMeter = Boolean(entryId);
     this._entities = {};
     for (const entity of Object.values(this._hass.entities)) {
       if (entity.platform === "nl43" && entity.device_id === this._config.device_id) {
@@ -274,10 +271,7 @@ class LiveCard extends HTMLElement {
   }
 
   get _limits() {
-    return [
-      ...(this._feed?.meter?.limits ?? []),
-      ...(this._config.limits ?? []).map((limit) => ({ quantity: "lp", limit, direction: "above" })),
-    ];
+    return this._feed?.meter?.limits ?? [];
   }
 
   _showLimit(current) {
@@ -310,7 +304,7 @@ class LiveCard extends HTMLElement {
     const { status, frame } = this._feed ?? {};
     const note = this._parts.note;
     let key = null;
-    if (!this._stop) key = "no_meter";
+    if (!this._hasMeter) key = "no_meter";
     else if (status && !status.loaded) key = "not_loaded";
     else if (status && !current && status.connection !== "connected") key = `is_${status.connection}`;
     else if (status && !current) key = frame ? "is_late" : "is_connecting";
@@ -382,16 +376,16 @@ class LiveCard extends HTMLElement {
       : "";
   }
 
-  /** Tell a screen reader now and then, in one sentence. */
+  /** Tell a screen reader in one sentence: now and then, and as soon as levels come or fail to. */
   _speak(current, main, symbols) {
+    if (!this._feed?.status) return;
     const now = Date.now() / 1000;
-    if (now - (this._spoken ?? 0) < SPEAK || !this._feed) return;
-    this._spoken = now;
-    const sentence = current
-      ? this._text("spoken", { symbol: symbols.lp ?? "Lp", level: level(this._hass, main.lp), leq: level(this._hass, main.leq) })
-      : this._parts.note.textContent;
+    if (current === this._spoken?.current && now - this._spoken.at < SPEAK) return;
+    this._spoken = { current, at: now };
+    const levels = { symbol: symbols.lp ?? "Lp", level: level(this._hass, main.lp), leq: level(this._hass, main.leq) };
+    const sentence = current ? `${this._text("spoken", levels)}.` : this._parts.note.textContent;
     this._parts.spoken.textContent = sentence;
-    this._parts.canvas.setAttribute("aria-label", `${this._text("chart", { minutes: this._minutes })} ${sentence}`);
+    this._parts.canvas.setAttribute("aria-label", `${this._text("chart", { minutes: this._minutes })}. ${sentence}`);
   }
 }
 
@@ -402,5 +396,6 @@ window.customCards.push({
   name: "Sound level meter, live",
   description: "Levels of a Rion NL-43 or NL-53, once a second, with a chart.",
   preview: true,
+  getEntitySuggestion: suggestion,
   documentationURL: "https://github.com/nl43/nl43",
 });

@@ -4,6 +4,7 @@ const LEFT = 34;
 const BOTTOM = 20;
 const TOP = 8;
 const RIGHT = 8;
+const ROOM = 72;
 const STEP_DB = 10;
 // Points farther apart than this many intervals are not joined.
 const GAP = 3.5;
@@ -12,9 +13,10 @@ const GAP = 3.5;
 const joined = (one, next, key = "lp") =>
   next.time - one.time <= GAP * one.interval || (one.held && next.held && one[key] === next[key]);
 
-/** Return steps of the time axis that give about six of them. */
-function timeStep(seconds) {
-  return [10, 30, 60, 120, 300, 600, 900].find((step) => seconds / step <= 6) ?? 1800;
+/** Return steps of the time axis that leave room for their times. */
+function timeStep(seconds, width) {
+  const most = Math.min(6, width / ROOM);
+  return [10, 30, 60, 120, 300, 600, 900].find((step) => seconds / step <= most) ?? 1800;
 }
 
 /** Return the lowest and highest level of an axis; it moves in whole steps, and only if it must. */
@@ -76,7 +78,7 @@ export class Chart {
     }
     context.textAlign = "center";
     context.textBaseline = "bottom";
-    const step = timeStep(seconds);
+    const step = timeStep(seconds, width);
     for (let time = Math.ceil((now - seconds) / step) * step; time <= now; time += step) {
       const at = x(time);
       if (at > LEFT + 16 && at < width - 20) context.fillText(clock(time, step < 60), at, height - 2);

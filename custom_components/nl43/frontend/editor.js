@@ -21,6 +21,8 @@ export const CONFIG_FORM = {
     },
     {
       type: "grid",
+      name: "",
+      flatten: true,
       schema: [
         { name: "chart", default: true, selector: { boolean: {} } },
         { name: "limit_lines", default: true, selector: { boolean: {} } },
