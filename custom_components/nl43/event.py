@@ -50,6 +50,8 @@ class Nl43Exceedance(Nl43Entity, EventEntity):
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in alarm.as_dict().items()
         }
+        # The levels of this moment stand beside it, not those of seconds ago.
+        self.coordinator.async_update_listeners()
         self._trigger_event(alarm.phase.value, details)
         self.async_write_ha_state()
         self.hass.bus.async_fire(

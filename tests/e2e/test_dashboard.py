@@ -1,8 +1,8 @@
 """The dashboard that builds itself, in the browser."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 import re
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ class Pair:
 
 
 def was_asked_all(meter: SimulatedMeter) -> bool:
-    """Tell whether a meter was asked everything once."""
+    """Tell whether a meter was asked everything once: this is the last question."""
     return any(command.line == "FTP?" for command in meter.commands)
 
 
@@ -97,10 +97,10 @@ async def pair(site: Site) -> AsyncIterator[Pair]:
         SimulatedMeter(on_site(GATE, busy=True)) as gate,
         SimulatedMeter(on_site(QUAY, seed=5)) as quay,
     ):
-        for meter in (gate, quay):
-            await client.add_meter(address_of(meter))
-            # Asked last; while somebody watches, it would take two minutes.
-            await until(partial(was_asked_all, meter), 90)
+        meters = (gate, quay)
+        await asyncio.gather(*(client.add_meter(address_of(meter)) for meter in meters))
+        # While somebody watches, it would take two minutes.
+        await until(lambda: all(map(was_asked_all, meters)), 90)
         devices = await client.name_meters(NAMES)
         area = await client.command("config/area_registry/create", name=AREA)
         await client.command(
@@ -119,7 +119,7 @@ async def pair(site: Site) -> AsyncIterator[Pair]:
             config = {"strategy": {"type": "custom:nl43", **options}}
             await client.command("lovelace/config/save", url_path=path, config=config)
         yield Pair(gate, quay, devices)
-        for meter in (gate, quay):
+        for meter in meters:
             assert_gentle(meter)
 
 

@@ -18,12 +18,13 @@ from custom_components.nl43.logbook import async_describe_events
 from nl43_sim import Fault, SimulatedMeter
 
 from .sound import Sound, automate, limit_trigger
-from .tools import device_of, history, state
+from .tools import device_of, history, set_intervals, state
 from .waiting import until
 
 pytestmark = pytest.mark.usefixtures("patient")
 
 EXCEEDANCE: Final = "event.nl_43_01234567_exceedance"
+LP: Final = "sensor.nl_43_01234567_lp"
 TODAY: Final = "sensor.nl_43_01234567_exceedances_today"
 
 
@@ -60,6 +61,19 @@ async def test_event(hass: HomeAssistant, sound: Sound, loaded: MockConfigEntry)
     assert kept.items() <= found.attributes.items()
     times = [datetime.fromisoformat(found.attributes[name]) for name in ("started", "ended")]
     assert times[1] - times[0] == timedelta(seconds=2)
+
+
+async def test_levels_of_the_moment(
+    hass: HomeAssistant, sound: Sound, loaded: MockConfigEntry
+) -> None:
+    """The levels that are written do not contradict the event, however seldom they are."""
+    set_intervals(hass, loaded, scan=3600)
+    states = history(hass, LP, EXCEEDANCE)
+    await arm(hass, loaded, **{"for": 1})
+    await sound.plays("90@0 92@1 93@2 94@3")
+    await until(lambda: state(hass, EXCEEDANCE) != "unknown")
+    assert state(hass, LP) == "92.0"
+    assert [each for each in states if each.startswith("9")] == ["92.0"]
 
 
 async def test_it_stays_available(

@@ -145,7 +145,7 @@ export function meterView(hass, say, meter, config, automations) {
     dense_section_placement: true,
     sections: [
       liveSection(hass, say, meter, config),
-      section(2, heading(say("history"), "mdi:chart-line"), ...history(levels, 3, 6)),
+      section(2, heading(say("history"), "mdi:chart-line"), ...history(levels, 3, 7)),
       section(1, heading(say("alarms"), "mdi:alarm-light-outline"), ...alarms(hass, meter, automations)),
       section(
         1,
