@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 import json
+from pathlib import Path
 import shutil
 from typing import Any, Final
 
@@ -23,6 +24,9 @@ from script.hass_client import Account, HassClient, MeterAddress
 from script.real_hass import ROOT, RealHass, free_port, running, site_utc_offset
 
 ACCOUNT: Final = Account(name="Ada", username="ada", password="sound level")
+HERE: Final = Path(__file__).parent
+# By what they take, about as much as all the others together.
+FIRST_HALF: Final = ("test_alarm", "test_demo", "test_live_card")
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 # Without these Chromium looks for its maker's servers at every start.
 BROWSER_FLAGS: Final = (
@@ -45,6 +49,15 @@ class Site:
     hass: RealHass
     client: HassClient
     meter: SimulatedMeter
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have two workers run these files, half of them each, so that they share what is running."""
+    for item in items:
+        if item.path.parent == HERE:
+            half = "first" if item.path.stem in FIRST_HALF else "second"
+            item.add_marker(pytest.mark.xdist_group(f"browser-{half}"))
 
 
 # The test plug-in watches over the Home Assistant inside this process: here there is none.

@@ -106,6 +106,8 @@ async def hear_the_alarm(page: Page) -> None:
     await page.keyboard.press("Escape")
 
 
+# Two starts, each of which asks the meters for everything, and an alarm in between.
+@pytest.mark.timeout(2 * PATIENCE)
 async def test_demo_twice(tmp_path: Path, browser: Browser) -> None:
     """It shows both meters, sounds an alarm, stops whole, and runs again on its old state."""
     folder = tmp_path / "demo"

@@ -5,7 +5,9 @@ from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.nl43.coordinator import Nl43Coordinator
 from custom_components.nl43.facts import MeterData
 from custom_components.nl43.rion import QUANTITIES
 from nl43_sim import SimulatedMeter
@@ -67,6 +69,12 @@ class Sound:
             text, _, at = step.partition("@")
             levels = {quantity: None if text == "-" else float(text)}
             await self.is_at(float(at), dod_line(over, under, **levels), **levels)
+
+
+async def weightings_are_known(entry: MockConfigEntry) -> None:
+    """Wait until Lp is LAS: until then it is called Lp."""
+    poller: Nl43Coordinator = entry.runtime_data.coordinator
+    await until(lambda: poller.data.symbol("lp") == "LAS")
 
 
 def limit_trigger(event: str, device_id: str, **options: Any) -> dict[str, Any]:

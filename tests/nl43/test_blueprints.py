@@ -26,7 +26,7 @@ from pytest_homeassistant_custom_component.common import (
 from nl43_sim import Fault, SimulatedMeter
 
 from .conftest import configured, quick_meter
-from .sound import Sound, dod_line
+from .sound import Sound, dod_line, weightings_are_known
 from .tools import CONNECTION, CONNECTIVITY, device_of, shown, state
 from .waiting import until
 
@@ -145,7 +145,7 @@ async def test_noise_limit(
     use: Callable[..., Any],
 ) -> None:
     """Both messages read like sentences that can be forwarded, and one replaces the other."""
-    await until(lambda: loaded.runtime_data.coordinator.data.symbol("lp") == "LAS")
+    await weightings_are_known(loaded)
     await use("noise_limit", meters=meters(hass, loaded), limit=85, duration={"seconds": 3})
     await sound.plays("80@0 86@1 87@2 88@3 88@4 88@5 82@6 82@7 82@8 82@9")
     await until(lambda: len(told) == 2)
@@ -176,7 +176,7 @@ async def test_noise_limit_from_below(
     use: Callable[..., Any],
 ) -> None:
     """The words fit a level that is too low, and say what is not valid for a report."""
-    await until(lambda: loaded.runtime_data.coordinator.data.symbol("lp") == "LAS")
+    await weightings_are_known(loaded)
     await use(
         "noise_limit",
         meters=meters(hass, loaded),

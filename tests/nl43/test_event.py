@@ -17,7 +17,7 @@ from custom_components.nl43.const import EVENT_EXCEEDANCE
 from custom_components.nl43.logbook import async_describe_events
 from nl43_sim import Fault, SimulatedMeter
 
-from .sound import Sound, automate, limit_trigger
+from .sound import Sound, automate, limit_trigger, weightings_are_known
 from .tools import device_of, history, set_intervals, state
 from .waiting import until
 
@@ -38,6 +38,7 @@ async def arm(hass: HomeAssistant, entry: MockConfigEntry, **options: Any) -> No
 async def test_event(hass: HomeAssistant, sound: Sound, loaded: MockConfigEntry) -> None:
     """Every beginning and end is recorded, whatever trigger has armed the limit."""
     assert state(hass, EXCEEDANCE) == "unknown"
+    await weightings_are_known(loaded)
     states = history(hass, EXCEEDANCE)
     await arm(hass, loaded, **{"for": 1})
     await sound.plays("90@0 92@1 80@2 80@3")
@@ -47,7 +48,7 @@ async def test_event(hass: HomeAssistant, sound: Sound, loaded: MockConfigEntry)
     kept = {
         "event_type": "cleared",
         "quantity": "lp",
-        "symbol": "Lp",
+        "symbol": "LAS",
         "limit": 85.0,
         "direction": "above",
         "value": 80.0,

@@ -23,7 +23,7 @@ import voluptuous as vol
 from custom_components.nl43.watch import async_watchers
 from nl43_sim import Fault, SimulatedMeter
 
-from .sound import Sound, automate, dod_line, limit_trigger
+from .sound import Sound, automate, dod_line, limit_trigger, weightings_are_known
 from .tools import LP, device_of, said
 from .waiting import until
 
@@ -60,6 +60,7 @@ async def test_variables(
     hass: HomeAssistant, sound: Sound, loaded: MockConfigEntry, heard: list[Event]
 ) -> None:
     """Both triggers tell all that there is to tell."""
+    await weightings_are_known(loaded)
     began = dt_util.utcnow()
     await arm(hass, loaded, **{"for": 3}, clear_margin=2)
     await sound.plays("80@0 86@1 87@2 88@3 88@4 89@5 82@6 82@7 82@8 82@9")
@@ -71,7 +72,7 @@ async def test_variables(
         "entity": "NL-43 01234567 Lp",
         "entity_id": LP,
         "quantity": "lp",
-        "symbol": "Lp",
+        "symbol": "LAS",
         "limit": 85.0,
         "direction": "above",
         "onset_value": 88.0,
@@ -80,7 +81,7 @@ async def test_variables(
     }
     assert exceeded == common | {
         "id": "limit_exceeded",
-        "description": "Lp of NL-43 01234567 exceeded 85.0 dB",
+        "description": "LAS of NL-43 01234567 exceeded 85.0 dB",
         "value": 88.0,
         "peak": 88.0,
         "mean": 87.3,
@@ -90,7 +91,7 @@ async def test_variables(
     }
     assert cleared == common | {
         "id": "limit_cleared",
-        "description": "Lp of NL-43 01234567 is back within 85.0 dB",
+        "description": "LAS of NL-43 01234567 is back within 85.0 dB",
         "value": 82.0,
         "peak": 89.0,
         "mean": 87.7,
@@ -112,6 +113,7 @@ async def test_trace(
     hass_ws_client: WebSocketGenerator,
 ) -> None:
     """The trace of the automation says why it ran, and with which values."""
+    await weightings_are_known(loaded)
     await arm(hass, loaded, "limit_exceeded")
     await sound.plays("91.5@0")
     await until(lambda: heard)
@@ -121,7 +123,7 @@ async def test_trace(
         {"type": "trace/list", "domain": "automation", "item_id": "alarm"}
     )
     (run,) = (await browser.receive_json())["result"]
-    assert run["trigger"] == "Lp of NL-43 01234567 exceeded 85.0 dB"
+    assert run["trigger"] == "LAS of NL-43 01234567 exceeded 85.0 dB"
     await browser.send_json_auto_id(
         {
             "type": "trace/get",
