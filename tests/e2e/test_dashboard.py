@@ -108,13 +108,13 @@ async def pair(site: Site) -> AsyncIterator[Pair]:
         )
         await client.command("zone/create", name=AREA, latitude=53.53, longitude=9.94, radius=150)
         both = [devices[QUAY], devices[GATE]]
-        for path, options in (
-            (PATH, {"meters": both}),
-            (PLAIN, {"meters": both, "live_card": False}),
-            (ONE, {"meters": both[:1]}),
+        for path, title, options in (
+            (PATH, "Sound levels", {"meters": both}),
+            (PLAIN, "Plain cards", {"meters": both, "live_card": False}),
+            (ONE, "One meter", {"meters": both[:1]}),
         ):
             await client.command(
-                "lovelace/dashboards/create", url_path=path, title=path, require_admin=False
+                "lovelace/dashboards/create", url_path=path, title=title, require_admin=False
             )
             config = {"strategy": {"type": "custom:nl43", **options}}
             await client.command("lovelace/config/save", url_path=path, config=config)

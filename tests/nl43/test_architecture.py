@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+import re
 import subprocess
 import sys
 from typing import Final
@@ -27,6 +28,12 @@ FLOORS: Final = (
     ("access", "entity", "saving"),
 )
 TOP: Final = len(FLOORS)
+# The same for the browser's part; what is not named here stands on nothing.
+SCRIPT_FLOORS: Final = (
+    ("editor", "meter-view", "meters-view"),
+    ("card", "meters-card", "strategy", "strategy-editor"),
+    ("nl43",),
+)
 
 
 def imports_in(source: str, package: str) -> Iterator[str]:
@@ -105,6 +112,22 @@ def test_arrows_point_down(name: str) -> None:
     room = name.split(".")[2]
     for used in rooms_used(name, ALL[name]):
         assert floor(used) < floor(room), f"{room} uses {used}"
+
+
+SCRIPTS: Final = sorted((ROOT / "custom_components/nl43/frontend").glob("*.js"))
+
+
+def script_floor(name: str) -> int:
+    """Return how high a module of the browser's part is."""
+    return next((at for at, names in enumerate(SCRIPT_FLOORS, start=1) if name in names), 0)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_arrows_point_down_in_the_browser(path: Path) -> None:
+    """A module of the browser's part uses modules on lower floors only."""
+    used = re.findall(r'\bimport\b[^;]*?"\./([\w-]+)\.js"', path.read_text("utf-8"))
+    for name in used:
+        assert script_floor(name) < script_floor(path.stem), f"{path.stem} uses {name}"
 
 
 def test_no_circles() -> None:
