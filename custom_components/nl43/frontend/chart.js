@@ -4,6 +4,7 @@ const LEFT = 34;
 const BOTTOM = 20;
 const TOP = 8;
 const RIGHT = 8;
+// What a time on the axis needs.
 const ROOM = 72;
 const STEP_DB = 10;
 // Points farther apart than this many intervals are not joined.
